@@ -1,0 +1,392 @@
+"""The contract between the lab and the systems it runs. Standard library only.
+
+A *subject* is a system under operation. It says which members it has, how to run them, how to look
+at them without touching them, which rules must hold, and how it can be broken on purpose. The lab
+knows subjects only through this file; a subject needs nothing of the lab but this file.
+
+    Subject ── blueprint(site) ──▶ Blueprint          what to run (processes, links between them)
+            ── observer(deployment) ──▶ Observer ──▶ Observation ── Invariant.check ──▶ Finding
+            ── faults ──▶ Fault.inject / active / heal (deployment)
+
+Times: `at` is wall time in UTC, for people; `monotonic` is seconds of `time.monotonic()`, for
+durations. Durations end in `_s` and are seconds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, Protocol
+
+from operatorlab.procedure import Procedure
+
+Json = object
+"""Anything `json.dumps` takes."""
+_EMPTY: Mapping[str, Json] = MappingProxyType({})
+
+
+# ── members ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One expected member of a subject. A member that vanishes is `down`, never absent."""
+
+    name: str
+    role: str
+
+
+class NodeState(StrEnum):
+    """How a member looks from outside."""
+
+    UP = "up"
+    DEGRADED = "degraded"  # alive, but says itself that it cannot do its work
+    DOWN = "down"  # refuses, or does not answer its liveness probe within the deadline
+    UNKNOWN = "unknown"  # the observer could not look
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One member as seen in one observation. `facts` are scalars for people and invariants."""
+
+    name: str
+    role: str
+    state: NodeState
+    reason: str = ""
+    facts: Mapping[str, Json] = field(default=_EMPTY)
+
+
+# ── observing ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """Something the observer meant to see and could not. Blind is never healthy."""
+
+    what: str  # what was looked for, e.g. "metrics"
+    component: str  # the member it would have told about
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One immutable reading of a subject at one instant."""
+
+    at: datetime
+    monotonic: float
+    duration_s: float
+    nodes: tuple[Node, ...]
+    readings: Mapping[str, Json] = field(default=_EMPTY)
+    blind: tuple[Blind, ...] = ()
+
+    def node(self, name: str) -> Node:
+        """The member `name`; KeyError if the subject does not expect it."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def blind_to(self, what: str, component: str) -> bool:
+        """Whether `what` of `component` could not be seen."""
+        return any(b.what == what and b.component == component for b in self.blind)
+
+
+class Observer(Protocol):
+    """Looks at a deployment. Reads only; every part of a look has a deadline of its own."""
+
+    async def observe(self) -> Observation:
+        """Take one reading. What could not be read is in `blind`; only a bug raises."""
+        ...
+
+
+# ── judging ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Severity(StrEnum):
+    CRITICAL = "critical"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An invariant broken by a component, with the evidence for it."""
+
+    invariant: str
+    component: str
+    message: str
+    severity: Severity = Severity.CRITICAL
+    evidence: Mapping[str, Json] = field(default=_EMPTY)
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes two violations the same trouble: the rule and the component, not the numbers."""
+        return f"{self.invariant}/{self.component}"
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """An invariant that could not be judged for a component; it neither holds nor is broken."""
+
+    invariant: str
+    component: str
+    why: str
+
+    @property
+    def fingerprint(self) -> str:
+        """The violation this would have been."""
+        return f"{self.invariant}/{self.component}"
+
+
+Finding = Violation | Undecided
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A named rule over the recent observations.
+
+    `check(history, rule)` gets the observations of the last `window_s` seconds, oldest first and never
+    empty, and returns what is broken or undecided; whatever it does not mention holds. `grace_s` is how
+    long a violation must last before it becomes a ticket. `threshold` is in `unit`.
+    """
+
+    name: str
+    description: str
+    check: Callable[[Sequence[Observation], Invariant], Iterable[Finding]]
+    severity: Severity = Severity.CRITICAL
+    grace_s: float = 0.0
+    window_s: float = 0.0
+    threshold: float | None = None
+    unit: str = ""
+
+
+# ── breaking ───────────────────────────────────────────────────────────────────────────────────
+
+
+class FaultKind(StrEnum):
+    """What can be wrong, as a diagnosis names it."""
+
+    CRASH = "crash"
+    HANG = "hang"
+    SLOW = "slow"
+    PARTITION = "partition"
+    PACKET_LOSS = "packet_loss"
+    DEPENDENCY_DOWN = "dependency_down"
+    MISCONFIGURATION = "misconfiguration"
+    BAD_ROLLOUT = "bad_rollout"
+    RESOURCE_CPU = "resource_cpu"
+    RESOURCE_MEMORY = "resource_memory"
+    RESOURCE_DISK = "resource_disk"
+    RESOURCE_FDS = "resource_fds"
+    RESOURCE_CONNECTIONS = "resource_connections"
+    DATA_CORRUPTION = "data_corruption"
+    DATA_LOSS = "data_loss"
+    CLOCK_SKEW = "clock_skew"
+    OVERLOAD = "overload"
+    RETRY_STORM = "retry_storm"
+    SCHEDULING = "scheduling"
+    LEADERSHIP = "leadership"
+    QUORUM_LOSS = "quorum_loss"
+    CREDENTIALS = "credentials"
+    ROGUE_CLIENT = "rogue_client"
+    OBSERVABILITY = "observability"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class GroundTruth:
+    """What a fault really does: the answer a diagnosis is scored against. Never shown to an operator."""
+
+    component: str
+    kind: FaultKind
+    mechanism: str
+    causal_path: tuple[str, ...] = ()
+
+
+class Fault(ABC):
+    """Something broken on purpose, aimed at one target.
+
+    `inject` returns a memo (JSON) with whatever `active` and `heal` need later, perhaps in another
+    process. `heal` must work after the target was restarted, replaced or removed, and twice in a row.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    kind: ClassVar[FaultKind]
+    expected: ClassVar[tuple[str, ...]]  # invariants of which at least one must fire
+    self_healing: ClassVar[bool] = False
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def __repr__(self) -> str:
+        return f"<Fault {self.name} on {self.target}>"
+
+    @classmethod
+    @abstractmethod
+    def targets(cls, subject: Subject) -> tuple[str, ...]:
+        """What this fault can be aimed at; the first is the default."""
+
+    @abstractmethod
+    def truth(self) -> GroundTruth:
+        """The right diagnosis."""
+
+    @abstractmethod
+    async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
+        """Break it."""
+
+    @abstractmethod
+    async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
+        """Whether the mechanism is in force right now, from the system's own state."""
+
+    @abstractmethod
+    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
+        """Undo it."""
+
+
+# ── running ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a deployment of processes lives. `ports` are loopback ports by the names the subject asked for.
+
+    Below `root`: `etc/` configuration, `data/<process>/`, `log/`, `bin/` tools. The operator works in it.
+    """
+
+    run_id: str
+    root: Path
+    ports: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process to run: its command line, its environment and the order it starts in (lowest first)."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network path that can be cut: `source` reaches `target` by connecting to the port `listen`.
+
+    `listen` and `upstream` are port names of the site.
+    """
+
+    source: str
+    target: str
+    listen: str
+    upstream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What to run for a subject: processes, the links between them, and files by path below `Site.root`."""
+
+    processes: tuple[Process, ...]
+    links: tuple[Link, ...] = ()
+    files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class MemberState(StrEnum):
+    """How a member's process stands, from the one who runs it."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+
+
+class Deployment(Protocol):
+    """A subject that was brought up: what observers and faults may use, whatever runs it.
+
+    Members are named as in `Subject.members`; an unknown name raises `operatorlab.errors.UnknownName`.
+    """
+
+    @property
+    def run_id(self) -> str: ...
+
+    def address(self, member: str) -> tuple[str, int]:
+        """Host and port of a member on the loopback interface, past any link."""
+        ...
+
+    async def state(self, member: str) -> MemberState: ...
+
+    async def start(self, member: str) -> None:
+        """Start it if it is stopped; resume it if it is paused."""
+        ...
+
+    async def stop(self, member: str) -> None:
+        """Ask it to end, and make it."""
+        ...
+
+    async def kill(self, member: str) -> None:
+        """End it at once, with no chance to clean up (SIGKILL). It is not restarted."""
+        ...
+
+    async def pause(self, member: str) -> None:
+        """Freeze it (SIGSTOP): it keeps its sockets and answers nothing."""
+        ...
+
+    async def resume(self, member: str) -> None: ...
+
+    async def cut(self, source: str, target: str) -> None:
+        """Let nothing pass from `source` to `target` or back, silently."""
+        ...
+
+    async def delay(self, source: str, target: str, delay_s: float) -> None:
+        """Hold every byte between `source` and `target` back by `delay_s`, each way."""
+        ...
+
+    async def mend(self, source: str, target: str) -> None:
+        """Let everything pass again at once."""
+        ...
+
+    async def is_cut(self, source: str, target: str) -> bool: ...
+
+
+class Subject(ABC):
+    """A system under operation. Stateless: everything about one running copy is in its deployment."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    members: ClassVar[tuple[Member, ...]]
+    ports: ClassVar[tuple[str, ...]]  # port names a deployment must provide; members' own names among them
+    invariants: ClassVar[tuple[Invariant, ...]]
+    faults: ClassVar[tuple[type[Fault], ...]]
+    loads: ClassVar[tuple[str, ...]] = ()  # names of load profiles; the first is the default
+
+    @abstractmethod
+    def blueprint(self, site: Site) -> Blueprint:
+        """What to run at `site`."""
+
+    @abstractmethod
+    def observer(self, deployment: Deployment) -> AbstractAsyncContextManager[Observer]:
+        """Something that looks at `deployment` until the context ends."""
+
+    @abstractmethod
+    def briefing(self, deployment: Deployment) -> str:
+        """What an operator is told about the system: purpose, parts, addresses, tools, declared settings."""
+
+    def healthy(self, observation: Observation) -> bool:
+        """Whether everything is up and was seen. Subjects may be stricter."""
+        return not observation.blind and all(n.state is NodeState.UP for n in observation.nodes)
+
+    def workload(self, deployment: Deployment, load: str, seed: int, record: Path) -> tuple[str, ...]:
+        """The command line of a client load; it appends one JSON object a line to `record`.
+
+        Each line tells what clients saw in one short span: `at` (ISO 8601, UTC), `monotonic`, `span_s`,
+        `sent`, `allowed`, `denied`, `errors`, `p50_s`, `p99_s`. Empty where the subject brings no load.
+        """
+        return ()
+
+    def procedure(self) -> Procedure | None:
+        """The deterministic diagnostician for the `runbook` brain, if the subject brings one."""
+        return None
