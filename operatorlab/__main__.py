@@ -1,0 +1,5 @@
+"""`python -m operatorlab` is the `operatorlab` command."""
+
+from operatorlab.cli import main
+
+main()
