@@ -59,7 +59,7 @@ class Node:
     role: str
     state: NodeState
     reason: str = ""
-    facts: Mapping[str, Json] = field(default=_EMPTY)
+    facts: Mapping[str, Json] = field(default_factory=lambda: _EMPTY)
 
 
 # ── observing ──────────────────────────────────────────────────────────────────────────────────
@@ -82,7 +82,7 @@ class Observation:
     monotonic: float
     duration_s: float
     nodes: tuple[Node, ...]
-    readings: Mapping[str, Json] = field(default=_EMPTY)
+    readings: Mapping[str, Json] = field(default_factory=lambda: _EMPTY)
     blind: tuple[Blind, ...] = ()
 
     def node(self, name: str) -> Node:
@@ -121,7 +121,7 @@ class Violation:
     component: str
     message: str
     severity: Severity = Severity.CRITICAL
-    evidence: Mapping[str, Json] = field(default=_EMPTY)
+    evidence: Mapping[str, Json] = field(default_factory=lambda: _EMPTY)
 
     @property
     def fingerprint(self) -> str:
