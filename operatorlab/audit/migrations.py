@@ -2,14 +2,21 @@
 
 Times: `*_at` is ISO 8601 in UTC, `*_mono` seconds of the monotonic clock of that boot. Columns that
 hold JSON are named `payload`, `evidence`, `report`, `truth`, `memo`, `options`, `content`.
+
+`user_version` counts the steps, so that a file of a later version is known even without reading its
+record of steps; `application_id` says to whoever finds the file whose it is.
 """
 
 from __future__ import annotations
+
+import sqlite3
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 migrations = Migrations("operatorlab")
+
+APPLICATION_ID = 0x0B5E_12AB
 
 _TABLES = """
 create table runs (
@@ -30,6 +37,7 @@ create table tickets (
     opened_at text not null, opened_mono real not null,
     last_broken_at text not null, last_broken_mono real not null,
     holding_since_at text, holding_since_mono real,
+    claimed_at text, claimed_mono real,
     closed_at text, closed_mono real,
     recurrences integer not null default 0, attempts integer not null default 0,
     lease_session text, lease_granted_mono real, lease_until_mono real, not_before_mono real,
@@ -51,6 +59,12 @@ create table events (
     kind text not null, payload text not null, prev text not null, hash text not null unique
 ) strict;
 create index events_by_run on events(run, seq);
+create index events_by_session on events(session, seq) where session is not null;
+create index events_by_ticket on events(ticket, seq) where ticket is not null;
+create trigger events_follow_one_another before insert on events
+    when new.seq is not (select coalesce(max(seq), 0) + 1 from events)
+      or new.prev is not coalesce((select hash from events order by seq desc limit 1), '')
+    begin select raise(abort, 'an event must follow the newest one'); end;
 create trigger events_are_never_changed before update on events
     begin select raise(abort, 'events are append-only'); end;
 create trigger events_are_never_deleted before delete on events
@@ -63,7 +77,8 @@ create table commands (
 ) strict;
 create table model_calls (
     id text primary key, run text not null references runs(id), session text not null references sessions(id),
-    model text not null, started_at text not null, duration_s real, stop_reason text, content text,
+    model text not null, started_at text not null, started_mono real not null,
+    duration_s real, stop_reason text, content text,
     input_tokens integer not null default 0, output_tokens integer not null default 0,
     cache_read_tokens integer not null default 0, cache_write_tokens integer not null default 0,
     cost_usd real, priced_by text, error text
@@ -79,6 +94,13 @@ create table client_samples (
     p50_s real, p99_s real
 ) strict;
 create index client_samples_by_run on client_samples(run, mono);
+create index incidents_by_run on incidents(run);
+create index tickets_by_incident on tickets(incident);
+create index sessions_by_run on sessions(run);
+create index sessions_by_incident on sessions(incident);
+create index commands_by_session on commands(session);
+create index model_calls_by_session on model_calls(session);
+create index faults_by_run on faults(run);
 """
 
 _VIEWS = """
@@ -97,6 +119,17 @@ create view commands_v as
     select c.id, c.run, c.session, s.brain, c.started_at, round(c.duration_s, 3) as took_s,
            c.exit_code, c.timed_out, c.command, c.reasoning, substr(c.stdout, 1, 200) as stdout_head
     from commands c join sessions s on s.id = c.session;
+create view faults_v as
+    select f.id, f.run, r.subject, f.name, f.target, f.injected_at, f.healed_at,
+           t.id as ticket, t.invariant, t.component, t.state,
+           round(t.opened_mono - f.injected_mono, 3) as detect_s,
+           round(t.closed_mono - f.injected_mono, 3) as recover_s
+    from faults f join runs r on r.id = f.run
+    left join tickets t on t.id = (
+        select first.id from tickets first
+        where first.run = f.run and first.opened_mono >= f.injected_mono
+          and first.opened_mono <= coalesce(f.healed_mono, first.opened_mono)
+        order by first.opened_mono limit 1);
 """
 
 
@@ -105,12 +138,12 @@ def m001_initial(db: Database) -> None:
     """Runs, incidents, tickets, sessions, events, commands, model calls, faults, client samples."""
     for statement in _split(_TABLES + _VIEWS):
         db.execute(statement)
+    db.execute(f"pragma application_id = {APPLICATION_ID}")
+    db.execute("pragma user_version = 1")
 
 
 def _split(script: str) -> list[str]:
     """The statements of `script`; unlike executescript this does not commit the migration's transaction."""
-    import sqlite3
-
     statements, pending = [], ""
     for line in script.splitlines():
         pending += line + "\n"

@@ -1,0 +1,66 @@
+"""Turns SQLite's errors into the lab's: which of them a user meets, and what to do next."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from operatorlab.errors import AuditCorrupt, AuditError, AuditFull, NotWritable, OperatorLabError
+
+_NO_SPACE_BYTES = 64 * 1024  # below this SQLite cannot even extend its shared-memory index
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Raise SQLite's complaints about the file at `path` as errors of the lab; misuse passes unchanged."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        told = explain(error, path)
+        if told is None:
+            raise
+        raise told from error
+
+
+def explain(error: sqlite3.DatabaseError, path: Path) -> OperatorLabError | None:
+    """The lab's error for `error`; None where the caller's SQL is at fault, not the file."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return corrupt(path, str(error))
+    if name == "SQLITE_FULL" or (name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")) and _full(path)):
+        return AuditFull(
+            f"no space left to record in {path}",
+            cause="the disk or the quota is full; nothing recorded so far is lost",
+            next_step=f"free some space: df -h {path.parent}",
+        )
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return NotWritable(
+            f"cannot write the audit file {path}: {error}",
+            cause="no permission for the file or its folder, or the disk is read-only",
+            next_step="export OPERATORLAB_HOME=/a/folder/you/own",
+        )
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return AuditError(
+            f"the audit file {path} stayed locked: {error}",
+            cause="another process holds a transaction open",
+            next_step=f"see who has it open: fuser {path}",
+        )
+    if name.startswith("SQLITE_IOERR"):
+        return AuditError(f"the disk failed under {path}: {error} ({name})", next_step="dmesg | tail")
+    return None
+
+
+def corrupt(path: Path, why: str) -> AuditCorrupt:
+    """The error for a file that cannot be used as it is."""
+    return AuditCorrupt(
+        f"{path} is not a usable audit file: {why}",
+        cause="the file was damaged or belongs to another program; it was left as it is",
+        next_step=f"mv {path} {path}.damaged, then start again; sqlite3 {path}.damaged .recover may save its rows",
+    )
+
+
+def _full(path: Path) -> bool:
+    return shutil.disk_usage(path.parent).free < _NO_SPACE_BYTES
