@@ -1,0 +1,76 @@
+"""Is a key allowed more than was declared for it?
+
+Seen in two ways. Redis holds what every declared key was allowed in the window that ends now. And the
+observer's own checks on the canary key see what the nodes really answer, also when they answer without
+Redis: of checks that were sent and answered within less than one window, no more than the limit may pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from operatorlab.subject import Finding, Invariant, Observation, Undecided, Violation
+from subjects.ratelimiter.limits import CANARY, DECLARED, WINDOW_S
+from subjects.ratelimiter.observer.readings import CanaryCheck, Readings
+
+_SURELY_ONE_WINDOW_S = 0.95 * WINDOW_S
+"""Checks that all lie within this long lie in one window of Redis' clock too, which may run a little differently."""
+
+
+def _check_ghost_allowing(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
+    now = Readings.of(history[-1])
+    caught = _caught_by_canary([check for seen in history for check in Readings.of(seen).canary], rule)
+    for key, declared in DECLARED.items():
+        window = now.redis.keys.get(key) if now.redis else None
+        if window and window.allowed > declared:
+            message = (
+                f"{key} was allowed {window.allowed} requests in {WINDOW_S:g} s, {declared} were declared; "
+                f"the limit in force is {window.limit}"
+            )
+            evidence = {"allowed": window.allowed, "declared": declared, "in_force": window.limit, "seen_by": "redis"}
+            yield Violation(rule.name, key, message, rule.severity, evidence)
+        elif key == CANARY and caught:
+            yield caught
+        elif window is None:
+            yield Undecided(rule.name, key, "what Redis counted for it was not seen")
+        elif key == CANARY and not _put_to_the_test(now.canary):
+            yield Undecided(rule.name, key, "too few canary checks were answered to reach the limit")
+
+
+def _caught_by_canary(checks: Sequence[CanaryCheck], rule: Invariant) -> Violation | None:
+    """More canary checks passed within one window than were declared, whatever Redis counted."""
+    declared = DECLARED[CANARY]
+    passed = _most_passed(checks)
+    if len(passed) <= declared:
+        return None
+    nodes = sorted({check.node for check in passed})
+    message = (
+        f"{CANARY} was allowed {len(passed)} requests within {_SURELY_ONE_WINDOW_S:g} s by {', '.join(nodes)}, "
+        f"{declared} were declared"
+    )
+    evidence = {"allowed": len(passed), "declared": declared, "nodes": nodes, "seen_by": "canary"}
+    return Violation(rule.name, CANARY, message, rule.severity, evidence)
+
+
+def _most_passed(checks: Sequence[CanaryCheck]) -> list[CanaryCheck]:
+    """The largest set of allowed checks that surely lie within one window."""
+    allowed = [check for check in checks if check.allowed]
+    together = (
+        [c for c in allowed if c.sent >= first.sent and c.answered < first.sent + _SURELY_ONE_WINDOW_S]
+        for first in allowed
+    )
+    return max(together, key=len, default=[])
+
+
+def _put_to_the_test(checks: Sequence[CanaryCheck]) -> bool:
+    return sum(check.allowed is not None for check in checks) > DECLARED[CANARY]
+
+
+GHOST_ALLOWING = Invariant(
+    name="ghost_allowing",
+    description="No key is allowed more requests in a window than was declared for it, whatever limit is in force.",
+    check=_check_ghost_allowing,
+    grace_s=0.5,
+    window_s=WINDOW_S,
+    unit="requests",
+)

@@ -1,0 +1,91 @@
+"""Who is down, and who has lost Redis.
+
+A refused connection is believed at once; silence only when two readings in a row met it. Redis is blamed
+for its own outage: when it does not answer the observer, or answers but serves no node at all, the nodes
+that suffer from it are undecided, not broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from operatorlab.subject import Finding, Invariant, Node, NodeState, Observation, Undecided, Violation
+from subjects.ratelimiter.invariants.series import is_live, node_members
+
+_REDIS = "redis"
+
+
+def _check_node_down(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
+    for node in node_members(history[-1]):
+        if node.state is NodeState.UNKNOWN:
+            yield Undecided(rule.name, node.name, node.reason)
+        elif node.state is NodeState.DOWN:
+            yield _outage(history, rule, node)
+
+
+def _outage(history: Sequence[Observation], rule: Invariant, node: Node) -> Finding:
+    """A member that is down: broken if it refused or was down before too, else not yet decided."""
+    if not (node.facts.get("refused") or _was_down(history, node.name)):
+        return Undecided(rule.name, node.name, f"silent in one reading only: {node.reason}")
+    message = f"{node.name} is down: {node.reason}"
+    return Violation(rule.name, node.name, message, rule.severity, {"reason": node.reason, **node.facts})
+
+
+def _was_down(history: Sequence[Observation], name: str) -> bool:
+    return len(history) > 1 and history[-2].node(name).state is NodeState.DOWN
+
+
+def _check_redis_disconnected(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
+    now = history[-1]
+    redis = now.node(_REDIS)
+    if redis.state is NodeState.UNKNOWN:
+        yield Undecided(rule.name, _REDIS, redis.reason)
+    elif redis.state is NodeState.DOWN:
+        yield _outage(history, rule, redis)
+    else:
+        yield from _cut_off(history, rule)
+    blamed = _blamed(now)
+    for node in node_members(now):
+        if node.name not in blamed and node.facts.get("ready") is not True:
+            yield Undecided(rule.name, node.name, node.reason or "its readiness was not seen")
+
+
+def _cut_off(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
+    """Redis answers the observer: findings for whoever two readings in a row blame."""
+    now = history[-1]
+    before = _blamed(history[-2]) if len(history) > 1 else frozenset()
+    for component in sorted(_blamed(now)):
+        if component not in before:
+            yield Undecided(rule.name, component, "not ready in one reading only")
+            continue
+        reasons = {n.name: n.reason for n in node_members(now) if n.facts.get("ready") is False}
+        message = f"{component} cannot reach Redis: {now.node(component).reason}"
+        if component == _REDIS:
+            message = f"Redis answers, but no node can use it: {'; '.join(sorted(set(reasons.values())))}"
+        yield Violation(rule.name, component, message, rule.severity, {"not_ready": reasons})
+
+
+def _blamed(observation: Observation) -> frozenset[str]:
+    """Who is to blame for nodes without Redis: they themselves, or Redis if it is gone or serves none of several."""
+    if observation.node(_REDIS).state in {NodeState.DOWN, NodeState.UNKNOWN}:
+        return frozenset({_REDIS})
+    live = [node for node in node_members(observation) if is_live(node)]
+    unready = frozenset(node.name for node in live if node.facts.get("ready") is False)
+    return frozenset({_REDIS}) if len(live) > 1 and len(unready) == len(live) else unready
+
+
+NODE_DOWN = Invariant(
+    name="node_down",
+    description="Every expected node answers its liveness probe: it neither refuses connections nor stays silent.",
+    check=_check_node_down,
+    grace_s=1.0,
+    window_s=10.0,
+)
+
+REDIS_DISCONNECTED = Invariant(
+    name="redis_disconnected",
+    description="Every live node can use Redis, and Redis answers.",
+    check=_check_redis_disconnected,
+    grace_s=1.0,
+    window_s=10.0,
+)

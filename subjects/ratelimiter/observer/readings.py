@@ -1,0 +1,93 @@
+"""What one look at the rate limiter reads: the typed content of `Observation.readings`.
+
+The observer writes it with `Readings.to_json`; invariants read it back with `Readings.of`. Everything in
+it is plain JSON once written, so that a stored observation can be judged again later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import cast
+
+from pydantic import TypeAdapter
+
+from operatorlab.subject import Json, Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Cumulative counts: `counts[i]` requests took at most `bounds[i]` seconds; `total` is all of them."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCounts:
+    """What a node says of itself since it started, and what Redis says it allowed.
+
+    `counted_before` and `counted_after` are Redis' total for this node, read just before and just after
+    the node's own counters; None where it could not be read.
+    """
+
+    started: float  # Unix seconds
+    allowed: int
+    denied: int
+    allowed_without_redis: int
+    denied_without_redis: int
+    redis_errors: int
+    latency: Histogram
+    counted_before: int | None = None
+    counted_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWindow:
+    """One declared key as Redis holds it: allowed in the window that ends now, and the limit in force."""
+
+    allowed: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RedisReading:
+    """What Redis told the observer. `run_id` changes when Redis restarts."""
+
+    run_id: str
+    keys: Mapping[str, KeyWindow] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryCheck:
+    """One check on the canary key: monotonic seconds around it, and the answer (None: there was no decision)."""
+
+    node: str
+    sent: float
+    answered: float
+    allowed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """All of one look. A member that is missing in `nodes`, or a `redis` of None, was not seen."""
+
+    nodes: Mapping[str, NodeCounts] = field(default_factory=dict)
+    redis: RedisReading | None = None
+    canary: tuple[CanaryCheck, ...] = ()
+
+    @classmethod
+    def of(cls, observation: Observation) -> Readings:
+        """The readings of `observation`; pydantic.ValidationError if it is not one of the rate limiter."""
+        return _adapter().validate_python(dict(observation.readings))
+
+    def to_json(self) -> dict[str, Json]:
+        """Plain JSON for `Observation.readings`."""
+        return cast("dict[str, Json]", _adapter().dump_python(self, mode="json"))
+
+
+@cache  # building it costs milliseconds, which importing the subject should not
+def _adapter() -> TypeAdapter[Readings]:
+    return TypeAdapter(Readings)

@@ -1,0 +1,90 @@
+"""Asking Redis directly, past the links the nodes use. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from subjects.ratelimiter.limits import DECLARED, WINDOW_S
+from subjects.ratelimiter.observer.readings import KeyWindow, RedisReading
+from subjects.ratelimiter.observer.silence import deadline, silence_of
+from subjects.ratelimiter.service import scripts
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAnswer:
+    """What Redis said. It answered, if only to refuse: then `reading` or `totals` is None and `refusal` says why."""
+
+    reading: RedisReading | None
+    totals: Mapping[str, int] | None
+    refusal: str = ""
+    version: str = ""
+    uptime_s: int = 0
+
+
+class RedisProbe:
+    """Redis at its address. Each question has a deadline in seconds and raises Silence if it gets no answer."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+        self._redis: Redis = Redis(
+            host=address[0],
+            port=address[1],
+            protocol=2,
+            driver_info=None,
+            decode_responses=True,
+            encoding_errors="backslashreplace",
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=None,
+            socket_connect_timeout=None,  # each question has a deadline that covers both
+        )
+
+    async def look(self, within_s: float) -> RedisAnswer:
+        """Everything a reading needs of Redis, in one round trip."""
+        async with deadline(within_s):
+            replies = await self._ask()
+        refusals = [str(reply) for reply in replies if isinstance(reply, Exception)]
+        if refusals:
+            return RedisAnswer(None, None, refusals[0].splitlines()[0][:200])
+        _, info, totals, *windows = replies
+        keys = {
+            key: KeyWindow(int(count), int(limit)) for key, (count, limit, _) in zip(DECLARED, windows, strict=True)
+        }
+        counted = {str(node): int(total) for node, total in totals.items()}
+        reading = RedisReading(str(info["run_id"]), keys)
+        return RedisAnswer(reading, counted, "", str(info["redis_version"]), int(info["uptime_in_seconds"]))
+
+    async def total(self, node: str, within_s: float) -> int:
+        """Requests Redis counted as allowed by `node`."""
+        async with deadline(within_s):
+            try:
+                return int(await cast("Any", self._redis.hget(scripts.TOTALS, node)) or 0)
+            except (RedisError, OSError, ValueError) as trouble:
+                raise silence_of(trouble, self._address) from trouble
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self._redis.aclose()
+
+    async def _ask(self) -> list[Any]:
+        """The replies in order; an exception in place of one that was refused."""
+        window_us = round(WINDOW_S * 1_000_000)
+        async with self._redis.pipeline(transaction=False) as together:
+            together.ping()
+            together.info("server")
+            together.hgetall(scripts.TOTALS)
+            for key, declared in DECLARED.items():
+                names = (scripts.WINDOW_PREFIX + key, scripts.LIMITS)
+                together.eval(scripts.COUNT, len(names), *names, key, declared, window_us)
+            try:
+                return await together.execute(raise_on_error=False)
+            except ResponseError as refusal:
+                return [refusal]
+            except (RedisError, OSError) as trouble:
+                raise silence_of(trouble, self._address) from trouble
