@@ -27,6 +27,7 @@ from operatorlab.clock import Clock, Instant, SystemClock
 from operatorlab.home import audit_path
 
 _FIELDS = ("seq", "id", "run", "session", "ticket", "at", "mono", "kind", "payload", "prev", "hash")
+_READING = object()
 
 
 class Journal:
@@ -73,7 +74,7 @@ class Journal:
         with explained(self.path):
             if self.db.conn.in_transaction:
                 if task is not self._holder:
-                    raise RuntimeError("atomic() is held by another task: do not await inside atomic()")
+                    raise RuntimeError("another task is inside atomic(), or this one inside snapshot()")
                 with self.db.atomic():
                     yield self.db
                 return
@@ -84,6 +85,19 @@ class Journal:
                 self.db.commit()
             finally:
                 self.db.rollback()  # does nothing after a commit
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all reads inside see the file as it is at the first of them; nothing can be written inside."""
+        if self.db.conn.in_transaction:
+            yield
+            return
+        self.db.execute("begin")
+        self._holder = _READING
+        try:
+            yield
+        finally:
+            self.db.rollback()
 
     def append(
         self,

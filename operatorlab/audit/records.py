@@ -15,6 +15,20 @@ INLINE_LIMIT = 1024
 
 JSON_COLUMNS = frozenset({"options", "report", "truth", "memo", "content"})
 """Columns of the records that hold JSON text."""
+TABLE_OF = {
+    "run.started": "runs",
+    "run.ended": "runs",
+    "session.started": "sessions",
+    "session.ended": "sessions",
+    "command.started": "commands",
+    "command.ended": "commands",
+    "model_call.started": "model_calls",
+    "model_call.ended": "model_calls",
+    "fault.injected": "faults",
+    "fault.memo": "faults",
+    "fault.healed": "faults",
+}
+"""The kinds of events that tell of a record, and the table it is in."""
 
 
 @dataclass(frozen=True, slots=True)

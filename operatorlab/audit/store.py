@@ -8,15 +8,21 @@ records too. Between a begin and its end the row stands as started, whatever hap
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 from ulid import ULID
 
-from operatorlab.audit.chain import canonical
+from operatorlab.audit.agreement import disagreement
+from operatorlab.audit.chain import ChainReport, canonical
 from operatorlab.audit.journal import Journal, timestamp
-from operatorlab.audit.records import JSON_COLUMNS, ClientSample, ModelCall, clip, fingerprint, told
-from operatorlab.errors import UnknownName
+from operatorlab.audit.records import JSON_COLUMNS, TABLE_OF, ClientSample, ModelCall, clip, fingerprint, told
+from operatorlab.audit.trouble import explained
+from operatorlab.errors import BadParameter, UnknownName
 
 _NONE: Mapping[str, object] = {}
 _SINGULAR = {
@@ -59,18 +65,18 @@ class AuditStore(Journal):
         """Record that a lab was started; returns `run_id`."""
         row = {"id": run_id, "subject": subject, "deployment": deployment, "folder": str(folder), "seed": seed}
         owner = {"owner_pid": owner_pid, "owner_started": owner_started, "options": self.json(options)}
-        return self._begin("runs", "run.started", row | owner | self._now("started"))
+        return self._begin("run.started", row | owner | self._now("started"))
 
     def end_run(self, run_id: str, how: str) -> None:
         """Record how a lab ended."""
-        self._end("runs", "run.ended", run_id, {"ended_how": how} | self._now("ended"))
+        self._end("run.ended", run_id, {"ended_how": how} | self._now("ended"))
 
     # ── sessions ───────────────────────────────────────────────────────────────────────────────
 
     def begin_session(self, run: str, incident: str, brain: str, model: str, pid: int | None) -> str:
         """Record that an agent starts on an incident; returns the session's id."""
         row = {"id": _new_id(), "run": run, "incident": incident, "brain": brain, "model": model, "pid": pid}
-        return self._begin("sessions", "session.started", row | self._now("started"))
+        return self._begin("session.started", row | self._now("started"))
 
     def end_session(
         self,
@@ -86,7 +92,7 @@ class AuditStore(Journal):
         """Record how a session ended. ValueError if it had ended before."""
         row = {"outcome": outcome, "report": None if report is None else self.json(report), "error": error}
         usage = {"turns": turns, "input_tokens": input_tokens, "output_tokens": output_tokens, "cost_usd": cost_usd}
-        self._end("sessions", "session.ended", session, row | usage | self._now("ended"))
+        self._end("session.ended", session, row | usage | self._now("ended"))
 
     def close_dead_sessions(self, alive: Callable[[int], bool]) -> list[str]:
         """Mark sessions whose process is gone as `crashed`; returns their ids. `alive` is asked about each pid."""
@@ -95,7 +101,7 @@ class AuditStore(Journal):
             dead = [str(row["id"]) for row in open_ if row["pid"] is None or not alive(cast(int, row["pid"]))]
             for session in dead:
                 why = {"outcome": "crashed", "error": "its process ended without a word"}
-                self._end("sessions", "session.ended", session, why | self._now("ended"))
+                self._end("session.ended", session, why | self._now("ended"))
         return dead
 
     # ── commands ───────────────────────────────────────────────────────────────────────────────
@@ -104,7 +110,7 @@ class AuditStore(Journal):
         """Record a command before it starts; returns its id. Committed on return, unless inside `atomic()`."""
         row = {"id": _new_id(), "run": self._run_of(session), "session": session}
         said = {"command": command, "reasoning": reasoning}
-        return self._begin("commands", "command.started", row | said | self._now("started"))
+        return self._begin("command.started", row | said | self._now("started"))
 
     def end_command(
         self,
@@ -130,35 +136,35 @@ class AuditStore(Journal):
             "dropped_bytes": dropped_bytes + out_dropped + err_dropped,
             "ended_at": self._now("ended")["ended_at"],
         }
-        self._end("commands", "command.ended", command_id, row | dropped)
+        self._end("command.ended", command_id, row | dropped)
 
     # ── model calls ────────────────────────────────────────────────────────────────────────────
 
     def begin_model_call(self, session: str, model: str) -> str:
         """Record that a model is being asked; returns the call's id."""
         row = {"id": _new_id(), "run": self._run_of(session), "session": session, "model": model}
-        return self._begin("model_calls", "model_call.started", row | self._now("started"))
+        return self._begin("model_call.started", row | self._now("started"))
 
     def end_model_call(self, call_id: str, call: ModelCall) -> None:
         """Record a model's answer: its content, usage and price, or the error it ended with."""
         row = {name: getattr(call, name) for name in ModelCall.__slots__}
         row["content"] = None if call.content is None else self.json(call.content)
-        self._end("model_calls", "model_call.ended", call_id, row)
+        self._end("model_call.ended", call_id, row)
 
     # ── faults and clients ─────────────────────────────────────────────────────────────────────
 
     def begin_fault(self, run: str, name: str, target: str, truth: object) -> str:
         """Record that a fault is about to be injected, with its ground truth; returns its id."""
         row = {"id": _new_id(), "run": run, "name": name, "target": target, "truth": self.json(truth)}
-        return self._begin("faults", "fault.injected", row | self._now("injected"))
+        return self._begin("fault.injected", row | self._now("injected"))
 
     def set_fault_memo(self, fault_id: str, memo: Mapping[str, object]) -> None:
         """Keep what the fault needs to be healed later, perhaps by another process."""
-        self._change("faults", "fault.memo", fault_id, {"memo": self.json(memo)})
+        self._change("fault.memo", fault_id, {"memo": self.json(memo)})
 
     def end_fault(self, fault_id: str) -> None:
         """Record that a fault was healed."""
-        self._end("faults", "fault.healed", fault_id, self._now("healed"))
+        self._end("fault.healed", fault_id, self._now("healed"))
 
     def add_client_samples(self, run: str, samples: Iterable[ClientSample]) -> int:
         """Record what clients saw; returns how many samples."""
@@ -170,6 +176,25 @@ class AuditStore(Journal):
                 about = {"samples": len(rows), "content": fingerprint(self.json(rows))}
                 self.append("clients.sampled", about, run=run)
         return len(rows)
+
+    # ── checking and copying ───────────────────────────────────────────────────────────────────
+
+    def verify(self, pinned: str = "") -> ChainReport:
+        """Check the chain, then every record against the events that tell of it.
+
+        `pinned` is a `head()` noted earlier: with it, a tail that was cut off is noticed too.
+        """
+        with self.snapshot():
+            report = super().verify(pinned)
+            wrong = disagreement(self) if report.ok else None
+        return report if wrong is None else replace(report, ok=False, broken_at=wrong.seq, why=wrong.why)
+
+    def backup(self, target: Path) -> None:
+        """Copy the whole file, as of now, to a new file; writers need not stop. BadParameter if `target` exists."""
+        if target.exists():
+            raise BadParameter(f"{target} exists already", next_step="name a file that does not exist")
+        with explained(target), closing(sqlite3.connect(target)) as copy:
+            self.db.conn.backup(copy)
 
     # ── how ────────────────────────────────────────────────────────────────────────────────────
 
@@ -183,34 +208,35 @@ class AuditStore(Journal):
             raise UnknownName("session", session, ())
         return str(rows[0]["run"])
 
-    def _begin(self, table: str, kind: str, row: Mapping[str, object]) -> str:
+    def _begin(self, kind: str, row: Mapping[str, object]) -> str:
         """Insert a record with its event; its id."""
         row = self._clean(row)
         with self.atomic():
-            self._insert(table, row)
-            self._tell(table, kind, row)
+            self._insert(TABLE_OF[kind], row)
+            self._tell(kind, row)
         return str(row["id"])
 
-    def _end(self, table: str, kind: str, id_: str, row: Mapping[str, object]) -> None:
+    def _end(self, kind: str, id_: str, row: Mapping[str, object]) -> None:
         """Write the closing columns, once: a record that has ended keeps its first end."""
+        table = TABLE_OF[kind]
         with self.atomic():
             if self._record(table, id_)[_LAST_COLUMN[table]] is None:
-                self._change(table, kind, id_, row)
+                self._change(kind, id_, row)
             elif table not in _ENDED_TWICE:
                 raise ValueError(f"{table} {id_} has ended already")
 
-    def _change(self, table: str, kind: str, id_: str, row: Mapping[str, object]) -> None:
-        row = self._clean(row)
+    def _change(self, kind: str, id_: str, row: Mapping[str, object]) -> None:
+        table, row = TABLE_OF[kind], self._clean(row)
         with self.atomic():
             record = self._record(table, id_)
             changes = ", ".join(f"{name} = :{name}" for name in row)
             # Names come from this file, values are bound.
             self.db.execute(f"update {table} set {changes} where id = :id", {**row, "id": id_})  # noqa: S608  see above
-            self._tell(table, kind, {"id": id_, **row}, record)
+            self._tell(kind, {"id": id_, **row}, record)
 
-    def _tell(self, table: str, kind: str, row: Mapping[str, object], record: Mapping[str, object] = _NONE) -> None:
+    def _tell(self, kind: str, row: Mapping[str, object], record: Mapping[str, object] = _NONE) -> None:
         """Append the event for `row`, as part of the run and session it belongs to."""
-        whole = {**record, **row}
+        whole, table = {**record, **row}, TABLE_OF[kind]
         run = whole["id"] if table == "runs" else whole["run"]
         session = whole["id"] if table == "sessions" else whole.get("session")
         payload = canonical({name: told(name, value) for name, value in row.items()})
