@@ -41,29 +41,34 @@ def _caught_by_canary(checks: Sequence[CanaryCheck], rule: Invariant) -> Violati
     """More canary checks passed within one window than were declared, whatever Redis counted."""
     declared = DECLARED[CANARY]
     passed = _most_passed(checks)
-    if len(passed) <= declared:
+    allowed = _weight(passed)
+    if allowed <= declared:
         return None
     nodes = sorted({check.node for check in passed})
     message = (
-        f"{CANARY} was allowed {len(passed)} requests within {_SURELY_ONE_WINDOW_S:g} s by {', '.join(nodes)}, "
+        f"{CANARY} was allowed {allowed} requests within {_SURELY_ONE_WINDOW_S:g} s by {', '.join(nodes)}, "
         f"{declared} were declared"
     )
-    evidence = {"allowed": len(passed), "declared": declared, "nodes": nodes, "seen_by": "canary"}
+    evidence = {"allowed": allowed, "declared": declared, "nodes": nodes, "seen_by": "canary"}
     return Violation(rule.name, CANARY, message, rule.severity, evidence)
 
 
 def _most_passed(checks: Sequence[CanaryCheck]) -> list[CanaryCheck]:
-    """The largest set of allowed checks that surely lie within one window."""
+    """The weightiest set of allowed checks that surely lie within one window."""
     allowed = [check for check in checks if check.allowed]
     together = (
         [c for c in allowed if c.sent >= first.sent and c.answered < first.sent + _SURELY_ONE_WINDOW_S]
         for first in allowed
     )
-    return max(together, key=len, default=[])
+    return max(together, key=_weight, default=[])
 
 
 def _put_to_the_test(checks: Sequence[CanaryCheck]) -> bool:
-    return sum(check.allowed is not None for check in checks) > DECLARED[CANARY]
+    return _weight([check for check in checks if check.allowed is not None]) > DECLARED[CANARY]
+
+
+def _weight(checks: Sequence[CanaryCheck]) -> int:
+    return sum(check.cost for check in checks)
 
 
 GHOST_ALLOWING = Invariant(
@@ -71,6 +76,6 @@ GHOST_ALLOWING = Invariant(
     description="No key is allowed more requests in a window than was declared for it, whatever limit is in force.",
     check=_check_ghost_allowing,
     grace_s=0.5,
-    window_s=WINDOW_S,
+    window_s=1.5 * WINDOW_S,
     unit="requests",
 )

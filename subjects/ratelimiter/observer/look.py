@@ -24,12 +24,18 @@ from subjects.ratelimiter.observer.silence import Silence
 
 NODES = ("node-1", "node-2", "node-3")
 REDIS = "redis"
+_CANARY_COST = 2
+"""What one canary check takes of the limit: few checks are needed to reach it."""
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long each probe waits, in seconds. `totals` bounds each of the two looks around a node's counters."""
+    """How long each probe waits, in seconds.
+
+    `totals` bounds each of the two looks around a node's counters; `patience` is how long a node may take to
+    tell whether it is ready before it is also asked whether it lives.
+    """
 
     health: float = 0.4
     ready: float = 0.5  # longer than a node waits for Redis
@@ -37,13 +43,14 @@ class Deadlines:
     canary: float = 0.4
     redis: float = 0.4
     totals: float = 0.1
+    patience: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class _NodeSeen:
     """The answers of one node, or why there was none."""
 
-    health: int | Silence
+    health: int | Silence | None  # None: not asked, its readiness came soon enough
     unready: str | Silence
     counts: NodeCounts | Silence
     canary: tuple[CanaryCheck | Silence, ...]
@@ -81,10 +88,10 @@ class RateLimiterObserver:
         )
 
     def _share_canary(self) -> dict[str, int]:
-        """How many canary checks each node gets: one more than the limit in all, in turns, none for who was down."""
+        """How many canary checks each node gets: together beyond the limit, in turns, none for who was down."""
         shares = dict.fromkeys((node.name for node in self._nodes), 0)
         takers = [name for name in shares if name not in self._down]
-        checks = DECLARED[CANARY] + 1 if takers else 0
+        checks = DECLARED[CANARY] // _CANARY_COST + 1 if takers else 0
         for name in islice(cycle(takers), self._turn, self._turn + checks):
             shares[name] += 1
         self._turn = (self._turn + 1) % len(NODES)
@@ -93,11 +100,21 @@ class RateLimiterObserver:
     async def _look(self, node: NodeProbe, checks: int, asked: asyncio.Task[RedisAnswer | Silence]) -> _NodeSeen:
         limits = self._deadlines
         async with asyncio.TaskGroup() as probes:
-            health = probes.create_task(_answer(node.health(limits.health)))
             unready = probes.create_task(_answer(node.unready(limits.ready)))
+            health = probes.create_task(self._health(node, unready))
             counts = probes.create_task(_answer(self._counts(node, asked)))
-            canary = [probes.create_task(_answer(node.canary(limits.canary, self._clock))) for _ in range(checks)]
+            canary = [
+                probes.create_task(_answer(node.canary(_CANARY_COST, limits.canary, self._clock)))
+                for _ in range(checks)
+            ]
         return _NodeSeen(health.result(), unready.result(), counts.result(), tuple(c.result() for c in canary))
+
+    async def _health(self, node: NodeProbe, unready: asyncio.Task[str | Silence]) -> int | Silence | None:
+        """Whether the node lives, asked only if it does not prove that by telling soon whether it is ready."""
+        await asyncio.wait({unready}, timeout=self._deadlines.patience)
+        if unready.done() and not isinstance(unready.result(), Silence):
+            return None
+        return await _answer(node.health(self._deadlines.health))
 
     async def _counts(self, node: NodeProbe, asked: asyncio.Task[RedisAnswer | Silence]) -> NodeCounts:
         """A node's counters, between two looks at Redis' total for it where Redis answers in time."""
@@ -183,10 +200,10 @@ async def observe(
     deployment: Deployment, *, deadlines: Deadlines | None = None, clock: Clock | None = None
 ) -> AsyncIterator[Observer]:
     """Look at `deployment` until the context ends."""
-    redis = RedisProbe(deployment.address(REDIS))
-    async with http_client() as client:
-        nodes = [NodeProbe(name, deployment.address(name), client) for name in NODES]
-        try:
-            yield RateLimiterObserver(nodes, redis, deadlines=deadlines or Deadlines(), clock=clock or SystemClock())
-        finally:
-            await redis.close()
+    async with contextlib.AsyncExitStack() as stack:
+        redis = RedisProbe(deployment.address(REDIS))
+        stack.push_async_callback(redis.close)
+        nodes = [
+            NodeProbe(name, deployment.address(name), await stack.enter_async_context(http_client())) for name in NODES
+        ]
+        yield RateLimiterObserver(nodes, redis, deadlines=deadlines or Deadlines(), clock=clock or SystemClock())

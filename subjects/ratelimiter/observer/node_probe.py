@@ -45,15 +45,15 @@ class NodeProbe:
         except Unreadable as trouble:
             raise Silence(f"/metrics cannot be read: {trouble}") from trouble
 
-    async def canary(self, within_s: float, clock: Clock) -> CanaryCheck:
+    async def canary(self, cost: int, within_s: float, clock: Clock) -> CanaryCheck:
         """One check on the canary key. No decision (`allowed` None) when the node cannot take one."""
         sent = clock.now().monotonic
-        response = await self._ask("POST", "/check", within_s, {"key": CANARY})
+        response = await self._ask("POST", "/check", within_s, {"key": CANARY, "cost": cost})
         allowed = _object(response).get("allowed") if response.status_code == httpx.codes.OK else None
         decision = allowed if isinstance(allowed, bool) else None
         if decision is None and response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             raise Silence(f"/check answers {response.status_code} without a decision")
-        return CanaryCheck(self.name, sent, clock.now().monotonic, decision)
+        return CanaryCheck(self.name, cost, sent, clock.now().monotonic, decision)
 
     async def _ask(
         self, method: str, path: str, within_s: float, body: Mapping[str, Json] | None = None
@@ -73,9 +73,12 @@ class NodeProbe:
 
 
 def http_client() -> httpx.AsyncClient:
-    """A client for the probes of all nodes: no proxies, no time-outs of its own (each probe has a deadline)."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0)
-    return httpx.AsyncClient(limits=limits, timeout=None, trust_env=False, verify=False)  # noqa: S501, S113 - plain HTTP on loopback, under deadlines
+    """A client for one node (a pool is searched for each request, so a small one is quick); no proxies.
+
+    It has no time-outs of its own: each question has a deadline.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
+    return httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(verify=False, limits=limits), timeout=None)  # noqa: S113 - plain HTTP on loopback
 
 
 def _reason(response: httpx.Response) -> str:

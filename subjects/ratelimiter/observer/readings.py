@@ -62,9 +62,13 @@ class RedisReading:
 
 @dataclass(frozen=True, slots=True)
 class CanaryCheck:
-    """One check on the canary key: monotonic seconds around it, and the answer (None: there was no decision)."""
+    """One check on the canary key: monotonic seconds around it, and the answer (None: there was no decision).
+
+    It asks for `cost` of the limit at once.
+    """
 
     node: str
+    cost: int
     sent: float
     answered: float
     allowed: bool | None
