@@ -66,7 +66,7 @@ class Verdict:
 
     changed: tuple[tuple[Ticket, Ticket], ...]
     openings: tuple[Trouble, ...]
-    pending: Mapping[str, Trouble] = field(default=MappingProxyType({}))
+    pending: Mapping[str, Trouble] = field(default_factory=lambda: MappingProxyType({}))
     """By fingerprint; to be handed to the next call."""
 
 

@@ -94,7 +94,7 @@ class Ticket:
     """When this occurrence was first seen, grace included."""
     opened: Instant
     last_broken: Instant
-    evidence: Mapping[str, Json] = field(default=MappingProxyType({}), hash=False)
+    evidence: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     holding_since: Instant | None = None
     claimed: Instant | None = None
     closed: Instant | None = None
