@@ -67,6 +67,10 @@ class Board:
         """The tickets that are not closed."""
         return self._ledger.live()
 
+    def counts(self) -> dict[TicketState, int]:
+        """How many tickets the run has, by state."""
+        return self._ledger.counts()
+
     def ticket(self, short: str) -> Ticket:
         """A ticket by its id, or by the first or last four or more characters of it."""
         return self._ledger.ticket(short)

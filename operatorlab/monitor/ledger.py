@@ -54,6 +54,12 @@ class Ledger:
             return self.tickets()
         return self.tickets("state in (select value from json_each(:states))", states=json.dumps(states))
 
+    def counts(self) -> dict[TicketState, int]:
+        """How many tickets there are, by state."""
+        sql = "select state, count(*) as n from tickets where run = :run group by state"
+        rows: list[dict[str, Any]] = self.store.rows(sql, {"run": self.run})
+        return {TicketState(row["state"]): row["n"] for row in rows}
+
     def ticket(self, short: str) -> Ticket:
         """The ticket whose id is, begins or ends with `short`, in any case."""
         found = self.tickets("id like :head or id like :tail", **_ends(short))

@@ -132,6 +132,11 @@ class Ticket:
     def __repr__(self) -> str:
         return f"<Ticket {self.id[-6:]} {self.fingerprint} {self.state.value}: {self.message:.40}>"
 
+    def _repr_html_(self) -> str:
+        from operatorlab.widgets import html
+
+        return html.ticket(self)
+
 
 # ── what can happen to a ticket ────────────────────────────────────────────────────────────────
 
