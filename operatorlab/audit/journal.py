@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from sqlite_utils import Database
 from ulid import ULID
@@ -24,10 +24,12 @@ from operatorlab.audit.opening import open_for_reading, open_for_writing
 from operatorlab.audit.redaction import Redactor, secrets_of
 from operatorlab.audit.trouble import explained
 from operatorlab.clock import Clock, Instant, SystemClock
+from operatorlab.errors import AuditError
 from operatorlab.home import audit_path
 
 _FIELDS = ("seq", "id", "run", "session", "ticket", "at", "mono", "kind", "payload", "prev", "hash")
 _READING = object()
+_NO_TASK = object()
 
 
 class Journal:
@@ -70,26 +72,32 @@ class Journal:
         Never await inside: another task of the same thread would write into this transaction (it gets a
         RuntimeError instead).
         """
-        task = _current_task()
         with explained(self.path):
-            if self.db.conn.in_transaction:
-                if task is not self._holder:
-                    raise RuntimeError("another task is inside atomic(), or this one inside snapshot()")
+            if self._holder is not None:
+                self._must_hold()
                 with self.db.atomic():
                     yield self.db
                 return
             self.db.execute("begin immediate")
-            self._holder = task
+            self._holder = _current_task()
             try:
                 yield self.db
+                self._must_hold()
                 self.db.commit()
             finally:
+                self._holder = None
                 self.db.rollback()  # does nothing after a commit
+
+    def _must_hold(self) -> None:
+        if self._holder is not _current_task():
+            raise RuntimeError("another task is inside atomic(), or this one inside snapshot()")
+        if not self.db.conn.in_transaction:
+            raise AuditError("the transaction was given up after an error that was ignored; nothing of it is kept")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let all reads inside see the file as it is at the first of them; nothing can be written inside."""
-        if self.db.conn.in_transaction:
+        if self._holder is not None:
             yield
             return
         self.db.execute("begin")
@@ -97,6 +105,7 @@ class Journal:
         try:
             yield
         finally:
+            self._holder = None
             self.db.rollback()
 
     def append(
@@ -109,7 +118,14 @@ class Journal:
         ticket: str | None = None,
         at: Instant | None = None,
     ) -> Event:
-        """Add one event to the end of the chain, redacted. TypeError if the payload is not JSON-like."""
+        """Add one event to the end of the chain, redacted. TypeError if the payload is not JSON-like.
+
+        Without `run`, an event of a session belongs to the session's run.
+        """
+        if run is None and session is not None:
+            run = next(
+                (row["run"] for row in self.rows("select run from sessions where id = :id", {"id": session})), None
+            )
         return self._append(kind, self.json(payload), run=run, session=session, ticket=ticket, at=at)
 
     def _append(
@@ -152,7 +168,7 @@ class Journal:
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────
 
-    def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+    def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
         """The rows of a query, as dicts. ValueError if it returns none by its nature."""
         with explained(self.path):
             return list(self.db.query(sql, dict(parameters or {})))
@@ -201,6 +217,6 @@ def timestamp(at: datetime) -> str:
 
 def _current_task() -> object:
     try:
-        return asyncio.current_task()
+        return asyncio.current_task() or _NO_TASK
     except RuntimeError:  # no loop runs in this thread
-        return None
+        return _NO_TASK

@@ -17,6 +17,8 @@ from sqlite_utils.migrations import Migrations
 migrations = Migrations("operatorlab")
 
 APPLICATION_ID = 0x0B5E_12AB
+TABLES = ("runs", "incidents", "tickets", "sessions", "commands", "model_calls", "faults", "client_samples", "events")
+"""In an order in which each refers only to earlier ones; the log last."""
 
 _TABLES = """
 create table runs (

@@ -16,8 +16,8 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from operatorlab.audit.migrations import migrations
-from operatorlab.audit.trouble import corrupt, explained
-from operatorlab.errors import AuditCorrupt, AuditNewer, BadParameter, NotWritable
+from operatorlab.audit.trouble import corrupt, explained, not_writable
+from operatorlab.errors import AuditCorrupt, AuditNewer, BadParameter
 from operatorlab.home import make_folder
 
 BUSY_TIMEOUT_S = 30
@@ -29,13 +29,9 @@ SCHEMA_VERSION = 1
 def open_for_writing(path: Path) -> Database:
     """A connection to the audit file at `path`, created and migrated as needed."""
     make_folder(path.parent)
-    if not _writable(path):
-        raise NotWritable(
-            f"cannot write the audit file {path}",
-            cause="no permission for the file or its folder",
-            next_step="export OPERATORLAB_HOME=/a/folder/you/own",
-        )
-    with explained(path):
+    with _reachable(path), explained(path):
+        if not _writable(path):
+            raise not_writable(path, "no permission for the file or its folder")
         if not _is_current(path):
             with _one_at_a_time(path.parent):
                 _create_or_migrate(path)
@@ -43,14 +39,14 @@ def open_for_writing(path: Path) -> Database:
 
 
 def open_for_reading(path: Path) -> Database:
-    """A connection that can change nothing; UnknownName's cousin `BadParameter` where there is no file."""
-    if not path.exists() or path.stat().st_size == 0:
-        raise BadParameter(
-            f"there is no audit file at {path} yet",
-            cause="nothing has been run with this OPERATORLAB_HOME",
-            next_step="make demo, or choose another folder: export OPERATORLAB_HOME=…",
-        )
-    with explained(path):
+    """A connection that can change nothing. BadParameter where there is no audit file yet."""
+    with _reachable(path), explained(path):
+        if not path.exists() or path.stat().st_size == 0:
+            raise BadParameter(
+                f"there is no audit file at {path} yet",
+                cause="nothing has been run with this OPERATORLAB_HOME",
+                next_step="make demo, or choose another folder: export OPERATORLAB_HOME=…",
+            )
         _is_current(path)
         # An ordinary connection where that is possible: it takes part in the locking and removes its side files.
         db = _connect(path) if _writable(path) else Database(_connect_readonly(path))
@@ -70,7 +66,17 @@ def _connect(path: Path) -> Database:
 
 
 def _writable(path: Path) -> bool:
-    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+    # Who the process acts as counts, where the system can tell that from who started it.
+    effective = os.access in os.supports_effective_ids
+    return all(os.access(p, os.W_OK, effective_ids=effective) for p in (path.parent, path) if p.exists())
+
+
+@contextmanager
+def _reachable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as trouble:
+        raise not_writable(path, trouble.strerror or str(trouble)) from trouble
 
 
 def _connect_readonly(path: Path) -> sqlite3.Connection:

@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from ulid import ULID
 
 from operatorlab.audit.agreement import disagreement
+from operatorlab.audit.card import draw
 from operatorlab.audit.chain import ChainReport, canonical
 from operatorlab.audit.journal import Journal, timestamp
+from operatorlab.audit.migrations import TABLES
 from operatorlab.audit.records import JSON_COLUMNS, TABLE_OF, ClientSample, ModelCall, clip, fingerprint, told
 from operatorlab.audit.trouble import explained
 from operatorlab.errors import BadParameter, UnknownName
@@ -48,6 +50,9 @@ class AuditStore(Journal):
     def __repr__(self) -> str:
         shown = str(self.path)
         return f"<AuditStore {shown if len(shown) <= 80 else '…' + shown[-79:]}>"
+
+    def _repr_html_(self) -> str:
+        return draw(self.path, self.counts(), self.head())
 
     # ── runs ───────────────────────────────────────────────────────────────────────────────────
 
@@ -98,7 +103,7 @@ class AuditStore(Journal):
         """Mark sessions whose process is gone as `crashed`; returns their ids. `alive` is asked about each pid."""
         with self.atomic():
             open_ = self.rows("select id, pid from sessions where ended_at is null")
-            dead = [str(row["id"]) for row in open_ if row["pid"] is None or not alive(cast(int, row["pid"]))]
+            dead = [str(row["id"]) for row in open_ if row["pid"] is None or not alive(row["pid"])]
             for session in dead:
                 why = {"outcome": "crashed", "error": "its process ended without a word"}
                 self._end("session.ended", session, why | self._now("ended"))
@@ -189,12 +194,26 @@ class AuditStore(Journal):
             wrong = disagreement(self) if report.ok else None
         return report if wrong is None else replace(report, ok=False, broken_at=wrong.seq, why=wrong.why)
 
+    def counts(self) -> dict[str, int]:
+        """The number of rows of each table."""
+        return {name: self.rows(f"select count(*) as n from {name}")[0]["n"] for name in TABLES}  # noqa: S608  our names
+
+    def damage(self) -> tuple[str, ...]:
+        """What SQLite's own full check finds wrong with the file; empty when it is sound."""
+        with explained(self.path):
+            found = tuple(str(row[0]) for row in self.db.execute("pragma integrity_check"))
+        return () if found == ("ok",) else found
+
     def backup(self, target: Path) -> None:
         """Copy the whole file, as of now, to a new file; writers need not stop. BadParameter if `target` exists."""
         if target.exists():
             raise BadParameter(f"{target} exists already", next_step="name a file that does not exist")
-        with explained(target), closing(sqlite3.connect(target)) as copy:
-            self.db.conn.backup(copy)
+        try:
+            with explained(target), closing(sqlite3.connect(target)) as copy:
+                self.db.conn.backup(copy)
+        except BaseException:
+            target.unlink(missing_ok=True)  # half a copy would look like a whole one
+            raise
 
     # ── how ────────────────────────────────────────────────────────────────────────────────────
 
@@ -242,7 +261,7 @@ class AuditStore(Journal):
         payload = canonical({name: told(name, value) for name, value in row.items()})
         self._append(kind, payload, run=str(run), session=cast("str | None", session), ticket=None, at=None)
 
-    def _record(self, table: str, id_: str) -> dict[str, object]:
+    def _record(self, table: str, id_: str) -> dict[str, Any]:
         rows = self.rows(f"select * from {table} where id = :id", {"id": id_})  # noqa: S608  a name from this file
         if not rows:
             raise UnknownName(_SINGULAR[table], id_, ())

@@ -37,11 +37,7 @@ def explain(error: sqlite3.DatabaseError, path: Path) -> OperatorLabError | None
             next_step=f"free some space: df -h {path.parent}",
         )
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return NotWritable(
-            f"cannot write the audit file {path}: {error}",
-            cause="no permission for the file or its folder, or the disk is read-only",
-            next_step="export OPERATORLAB_HOME=/a/folder/you/own",
-        )
+        return not_writable(path, str(error))
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return AuditError(
             f"the audit file {path} stayed locked: {error}",
@@ -51,6 +47,15 @@ def explain(error: sqlite3.DatabaseError, path: Path) -> OperatorLabError | None
     if name.startswith("SQLITE_IOERR"):
         return AuditError(f"the disk failed under {path}: {error} ({name})", next_step="dmesg | tail")
     return None
+
+
+def not_writable(path: Path, why: str) -> NotWritable:
+    """The error for a place where nothing can be recorded."""
+    return NotWritable(
+        f"cannot write the audit file {path}: {why}",
+        cause="no permission for the file or its folder, or the disk is read-only",
+        next_step="export OPERATORLAB_HOME=/a/folder/you/own",
+    )
 
 
 def corrupt(path: Path, why: str) -> AuditCorrupt:
