@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from operatorlab.subject import Finding, Invariant, Node, NodeState, Observation, Undecided, Violation
 from subjects.ratelimiter.invariants.series import is_live, node_members
+from subjects.ratelimiter.observer.silence import Kind
 
 _REDIS = "redis"
 
@@ -25,7 +26,7 @@ def _check_node_down(history: Sequence[Observation], rule: Invariant) -> Iterato
 
 def _outage(history: Sequence[Observation], rule: Invariant, node: Node) -> Finding:
     """A member that is down: broken if it refused or was down before too, else not yet decided."""
-    if not (node.facts.get("refused") or _was_down(history, node.name)):
+    if not (node.facts.get("silence") == Kind.REFUSED or _was_down(history, node.name)):
         return Undecided(rule.name, node.name, f"silent in one reading only: {node.reason}")
     message = f"{node.name} is down: {node.reason}"
     return Violation(rule.name, node.name, message, rule.severity, {"reason": node.reason, **node.facts})

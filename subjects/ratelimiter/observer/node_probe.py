@@ -13,7 +13,7 @@ from operatorlab.subject import Json
 from subjects.ratelimiter.limits import CANARY
 from subjects.ratelimiter.observer.exposition import Unreadable, parse_counts
 from subjects.ratelimiter.observer.readings import CanaryCheck, NodeCounts
-from subjects.ratelimiter.observer.silence import Silence, deadline, silence_of
+from subjects.ratelimiter.observer.silence import Kind, Silence, deadline, silence_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class NodeProbe:
         """What the node counted since its start; Silence also if its metrics cannot be read."""
         response = await self._ask("GET", "/metrics", within_s)
         if response.status_code != httpx.codes.OK:
-            raise Silence(f"/metrics answers {response.status_code}")
+            raise Silence(Kind.USELESS, f"/metrics answers {response.status_code}")
         try:
             return parse_counts(response.text)
         except Unreadable as trouble:
-            raise Silence(f"/metrics cannot be read: {trouble}") from trouble
+            raise Silence(Kind.USELESS, f"/metrics cannot be read: {trouble}") from trouble
 
     async def canary(self, cost: int, within_s: float, clock: Clock) -> CanaryCheck:
         """One check on the canary key. No decision (`allowed` None) when the node cannot take one."""
@@ -52,7 +52,7 @@ class NodeProbe:
         allowed = _object(response).get("allowed") if response.status_code == httpx.codes.OK else None
         decision = allowed if isinstance(allowed, bool) else None
         if decision is None and response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-            raise Silence(f"/check answers {response.status_code} without a decision")
+            raise Silence(Kind.USELESS, f"/check answers {response.status_code} without a decision")
         return CanaryCheck(self.name, cost, sent, clock.now().monotonic, decision)
 
     async def _ask(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from subjects.ratelimiter.limits import DECLARED, WINDOW_S
 from subjects.ratelimiter.observer.readings import KeyWindow, RedisReading
-from subjects.ratelimiter.observer.silence import deadline, silence_of
+from subjects.ratelimiter.observer.silence import Kind, Silence, deadline, silence_of
 from subjects.ratelimiter.service import scripts
 
 
@@ -48,17 +48,19 @@ class RedisProbe:
     async def look(self, within_s: float) -> RedisAnswer:
         """Everything a reading needs of Redis, in one round trip."""
         async with deadline(within_s):
-            replies = await self._ask()
+            try:
+                replies = await self._ask()
+            except Silence as silence:
+                if silence.kind is not Kind.BROKEN:
+                    raise
+                replies = await self._ask()  # a kept connection whose other end has gone: try a new one
         refusals = [str(reply) for reply in replies if isinstance(reply, Exception)]
         if refusals:
             return RedisAnswer(None, None, refusals[0].splitlines()[0][:200])
-        _, info, totals, *windows = replies
-        keys = {
-            key: KeyWindow(int(count), int(limit)) for key, (count, limit, _) in zip(DECLARED, windows, strict=True)
-        }
-        counted = {str(node): int(total) for node, total in totals.items()}
-        reading = RedisReading(str(info["run_id"]), keys)
-        return RedisAnswer(reading, counted, "", str(info["redis_version"]), int(info["uptime_in_seconds"]))
+        try:
+            return _read(replies)
+        except (ValueError, KeyError) as trouble:
+            return RedisAnswer(None, None, f"unreadable: {type(trouble).__name__}: {trouble}"[:200])
 
     async def total(self, node: str, within_s: float) -> int:
         """Requests Redis counted as allowed by `node`."""
@@ -88,3 +90,12 @@ class RedisProbe:
                 return [refusal]
             except (RedisError, OSError) as trouble:
                 raise silence_of(trouble, self._address) from trouble
+
+
+def _read(replies: Sequence[Any]) -> RedisAnswer:
+    """The answer to the questions of `_ask`; ValueError or KeyError if somebody wrote nonsense into Redis."""
+    _, info, totals, *windows = replies
+    keys = {key: KeyWindow(int(count), int(limit)) for key, (count, limit, _) in zip(DECLARED, windows, strict=True)}
+    counted = {str(node): int(total) for node, total in totals.items()}
+    reading = RedisReading(str(info["run_id"]), keys)
+    return RedisAnswer(reading, counted, "", str(info["redis_version"]), int(info["uptime_in_seconds"]))

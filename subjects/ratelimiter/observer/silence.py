@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import AsyncIterator
+from enum import StrEnum
 
 _HELD_UP_S = 0.05
 """A deadline that strikes this much too late says that the observer itself did not get to run."""
@@ -13,14 +14,23 @@ _OUR_OWN = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDR
 """Errors of a connection that are this machine's or this process's, not the other side's."""
 
 
-class Silence(Exception):
-    """No answer. `refused`: nobody listens there. `unseen`: the observer could not look, so it tells nothing."""
+class Kind(StrEnum):
+    """Why there was no answer."""
 
-    def __init__(self, why: str, *, refused: bool = False, unseen: bool = False) -> None:
+    REFUSED = "refused"  # nobody listens there
+    HUNG = "hung"  # not refused, but no answer by the deadline
+    BROKEN = "broken"  # the connection ended before the answer did
+    USELESS = "useless"  # an answer that tells nothing
+    UNSEEN = "unseen"  # the observer could not look: this says nothing about the other side
+
+
+class Silence(Exception):
+    """No answer, of which kind and why."""
+
+    def __init__(self, kind: Kind, why: str) -> None:
         super().__init__(why)
+        self.kind = kind
         self.why = why
-        self.refused = refused
-        self.unseen = unseen
 
 
 @contextlib.asynccontextmanager
@@ -34,19 +44,19 @@ async def deadline(seconds: float) -> AsyncIterator[None]:
     except TimeoutError:
         late = loop.time() - due
         if late > _HELD_UP_S:
-            raise Silence(f"the observer itself was held up for {late:.2f} s", unseen=True) from None
-        raise Silence(f"no answer within {seconds:g} s") from None
+            raise Silence(Kind.UNSEEN, f"the observer itself was held up for {late:.2f} s") from None
+        raise Silence(Kind.HUNG, f"connections are not refused, but no answer came within {seconds:g} s") from None
 
 
 def silence_of(trouble: BaseException, address: tuple[str, int]) -> Silence:
     """What a failed connection or a broken one means."""
     for cause in _causes(trouble):
         if isinstance(cause, ConnectionRefusedError):
-            return Silence(f"refuses connections on {address[0]}:{address[1]}", refused=True)
+            return Silence(Kind.REFUSED, f"refuses connections on {address[0]}:{address[1]}")
         if isinstance(cause, OSError) and cause.errno in _OUR_OWN:
-            return Silence(f"the observer could not connect: {cause.strerror}", unseen=True)
+            return Silence(Kind.UNSEEN, f"the observer could not connect: {cause.strerror}")
     text = str(trouble).splitlines()[:1]
-    return Silence(f"broke the connection: {text[0][:200] if text else type(trouble).__name__}")
+    return Silence(Kind.BROKEN, f"broke the connection: {text[0][:200] if text else type(trouble).__name__}")
 
 
 def _causes(trouble: BaseException) -> list[BaseException]:
