@@ -41,7 +41,7 @@ configuration names the port of its link. Going to Redis directly, as below, doe
 ## What is agreed
 
 - Limits, requests a window of {window:g} s: {limits}; any other key {default}.
-  A limit other than the declared one is a mistake unless this text says otherwise. `{canary}` belongs to the monitoring.
+  A limit other than the declared one is a mistake unless this text says otherwise. `{canary}` is the monitoring's.
 - When Redis is away, a node denies with 503 (`on_redis_error: deny`) rather than let requests through uncounted.
 - A node waits for Redis 0.25 s at most.
 """

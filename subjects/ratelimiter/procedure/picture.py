@@ -1,0 +1,114 @@
+"""What was seen in one look at the system. Pure data; `None` stands for "could not be seen"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSeen:
+    """A line of `supervisorctl status`, and the kernel's word on the process."""
+
+    name: str  # as the system is described: node-2
+    handle: str  # as supervisorctl wants it, perhaps with a group before it
+    state: str  # RUNNING, STOPPED, EXITED, FATAL, …
+    detail: str = ""
+    pid: int | None = None
+    kernel_state: str = ""  # the first letter of ps' STAT; T is stopped by a signal
+
+    @property
+    def running(self) -> bool:
+        return self.state == "RUNNING"
+
+    @property
+    def frozen(self) -> bool:
+        return self.running and self.kernel_state == "T"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSeen:
+    """One HTTP answer. `status` 0 is no answer within the deadline."""
+
+    status: int
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    """One node: its configuration file, and how it answered."""
+
+    name: str
+    port: int
+    redis_port: int
+    limits_file: str
+    health: ProbeSeen | None = None
+    ready: ProbeSeen | None = None
+
+    @property
+    def lives(self) -> bool:
+        return self.health is not None and self.health.status == 200
+
+    @property
+    def silent(self) -> bool:
+        return self.health is not None and self.health.status != 200
+
+    @property
+    def is_ready(self) -> bool:
+        return self.ready is not None and self.ready.status == 200
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSeen:
+    """The rule file of one link: where it is, what it says, and whether that lets everything pass at once."""
+
+    name: str
+    path: str
+    rule: Mapping[str, object]
+    passes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSeen:
+    """Redis asked directly, past the links. `reply` is what PING printed; `info` of INFO."""
+
+    port: int
+    reply: str | None = None
+    info: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def answers(self) -> bool:
+        return self.reply == "PONG"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsSeen:
+    """What one node says of the limits."""
+
+    node: str
+    window_s: object
+    default: object
+    declared: Mapping[str, object]
+    overrides: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One look at everything. `unseen` says what could not be looked at, and why."""
+
+    processes: Mapping[str, ProcessSeen] = field(default_factory=dict)
+    nodes: tuple[NodeSeen, ...] = ()
+    links: tuple[LinkSeen, ...] = ()
+    redis: RedisSeen | None = None
+    limits: tuple[LimitsSeen, ...] = ()
+    declared: LimitsSeen | None = None  # etc/limits.json
+    unseen: tuple[str, ...] = ()
+
+    def process(self, name: str) -> ProcessSeen | None:
+        return self.processes.get(name)
+
+    def node(self, name: str) -> NodeSeen | None:
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def link_of(self, node: str) -> LinkSeen | None:
+        return next((link for link in self.links if link.name == f"link-{node}"), None)

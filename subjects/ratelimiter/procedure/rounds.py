@@ -1,0 +1,91 @@
+"""Look, repair, look again: at most three looks, and no remedy is tried twice on the same thing."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Generator
+from dataclasses import replace
+
+from operatorlab.procedure import Conclusion, Printed, Step
+from subjects.ratelimiter.procedure.assess import Remedy, Trouble, assess
+from subjects.ratelimiter.procedure.conclude import Course, conclude
+from subjects.ratelimiter.procedure.look import look
+from subjects.ratelimiter.procedure.picture import Picture
+from subjects.ratelimiter.procedure.repair import repair
+
+_LOOKS = 3
+_REPAIRS_A_ROUND = 6  # what is left over is found again by the next look
+_TICKET_LINE = re.compile(r"^(component|invariant): (\S.{0,200})$", re.MULTILINE)
+_LOG_LINE = re.compile(r"(?:ERROR|WARNING|CRITICAL|#) .*")
+
+
+def diagnose(incident: str) -> Generator[Step, Printed, Conclusion]:
+    """Work through an incident from its text."""
+    course = _open(incident)
+    why = course.opening
+    for number in range(_LOOKS):
+        course.last = yield from look(why)
+        course.first = course.first if number else course.last
+        course.left = assess(course.last)
+        course.remember(course.left)
+        to_do = _to_do(course)
+        if not to_do or number == _LOOKS - 1:
+            break
+        yield from _repair_all(to_do, course)
+        why = f"Changed: {'; '.join(course.changed) or 'nothing'}. Look at everything again, not only at that."
+    yield from _read_logs(course)
+    return conclude(course)
+
+
+def _open(incident: str) -> Course:
+    told = _TICKET_LINE.findall(incident)
+    invariants = tuple(dict.fromkeys(value for name, value in told if name == "invariant"))
+    components = tuple(dict.fromkeys(value for name, value in told if name == "component"))
+    return Course(invariants, components)
+
+
+def _to_do(course: Course) -> list[Trouble]:
+    """What can be tried now: each remedy once; what was thawed and is frozen again gets a restart."""
+    to_do = []
+    for trouble in course.left:
+        again = replace(trouble, remedy=Remedy.RESTART) if trouble.remedy is Remedy.THAW else trouble
+        untried = (one for one in (trouble, again) if one.fingerprint not in course.tried)
+        following = next(untried, None)
+        if following and following.remedy is not Remedy.NONE:
+            to_do.append(following)
+    return to_do[:_REPAIRS_A_ROUND]
+
+
+def _repair_all(to_do: list[Trouble], course: Course) -> Generator[Step, Printed, None]:
+    for trouble in to_do:
+        course.tried.add(trouble.fingerprint)
+        changed = yield from repair(trouble, course.last)
+        if changed:
+            course.changed.append(changed)
+    if course.last.nodes:
+        yield _settled(course.last)
+
+
+def _settled(picture: Picture) -> Step:
+    ports = " ".join(str(node.port) for node in picture.nodes)
+    answer = "$(curl -s -m 1 -o /dev/null -w '%{http_code}' http://127.0.0.1:$p/ready)"
+    return Step(
+        f'for i in $(seq 20); do n=0; for p in {ports}; do [ "{answer}" = 200 ] && n=$((n+1)); done; '
+        f'[ $n = {len(picture.nodes)} ] && break; sleep 0.25; done; echo "$n of {len(picture.nodes)} nodes are ready"',
+        "Give the nodes a moment to come up and to reach Redis, a few seconds at most, before judging the change.",
+    )
+
+
+def _read_logs(course: Course) -> Generator[Step, Printed, None]:
+    """For what is left: what the logs of its processes say last. Client text in them stays data."""
+    named = [trouble.where.rpartition(":")[2] for trouble in course.left if trouble.remedy is not Remedy.CLEAR_LIMIT]
+    for name in list(dict.fromkeys(named))[:4]:
+        seen = next(trouble.seen for trouble in course.left if trouble.where.endswith(name))
+        printed = yield Step(
+            f"tail -n 20 log/{shlex.quote(name)}*",
+            f"{seen}, and I have nothing left to try. What does its own log say?",
+        )
+        lines = _LOG_LINE.findall(printed.output)
+        if lines:
+            course.logs[name] = " ".join(lines[-1].split())[:200]
