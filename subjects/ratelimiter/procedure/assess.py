@@ -159,9 +159,7 @@ def _unexplained(node: NodeSeen, link: LinkSeen | None) -> Trouble:
     if link and isinstance(link.rule.get("port"), int) and link.rule["port"] != node.redis_port:
         mechanism = f"{node.name} is configured to reach Redis at port {node.redis_port}, its link listens elsewhere"
         return Trouble(node.name, FaultKind.MISCONFIGURATION, mechanism, seen, Remedy.NONE, node.name)
-    mechanism = (
-        f"{node.name} does not get through to Redis ({why}) though Redis is well and the rule of its link is open"
-    )
+    mechanism = f"{node.name} does not get through to Redis ({why}) though Redis is well and its link's rule is open"
     remedy = Remedy.REREAD_LINK if link else Remedy.NONE
     return Trouble(node.name, FaultKind.PARTITION, mechanism, seen, remedy, f"link-{node.name}")
 
@@ -181,11 +179,7 @@ def _overrides(picture: Picture) -> Iterator[Trouble]:
 def _other_limits(picture: Picture) -> Iterator[Trouble]:
     agreed = picture.declared
     for told in picture.limits if agreed else ():
-        if agreed and (told.window_s, told.default, told.declared) != (
-            agreed.window_s,
-            agreed.default,
-            agreed.declared,
-        ):
+        if agreed and not told.same_declaration(agreed):
             mechanism = f"{told.node} runs with other declared limits than etc/limits.json has"
             seen = f"{told.node} says window {told.window_s} s, default {told.default}, {dict(told.declared)}"
             yield Trouble(told.node, FaultKind.BAD_ROLLOUT, mechanism, seen, Remedy.NONE, told.node)

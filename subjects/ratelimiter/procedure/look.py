@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from operatorlab.procedure import Printed, Step
 from subjects.ratelimiter.procedure import reading
-from subjects.ratelimiter.procedure.picture import NodeSeen, Picture, ProcessSeen, RedisSeen
+from subjects.ratelimiter.procedure.picture import NodeSeen, Picture, ProbeSeen, ProcessSeen, RedisSeen
 
 Looking = Generator[Step, Printed, Picture]
 
-_INFO = "role|master_link_status|loading|maxmemory|used_memory|maxmemory_policy|connected_clients|blocked_clients|maxclients"
+_INFO = "role|master_link_status|loading|used_memory|maxmemory|maxmemory_policy|connected_clients|maxclients"
 
 
 def look(why: str) -> Looking:
@@ -48,10 +48,11 @@ def _standing(seen: Mapping[str, ProcessSeen]) -> str:
 def _files(picture: Picture) -> Looking:
     frozen = ", ".join(one.name for one in picture.processes.values() if one.frozen)
     printed = yield Step(
-        'for f in etc/node-*.json etc/limits.json etc/redis.conf etc/links/*.json; do echo "=== $f"; head -c 2000 "$f"; '
-        "echo; done",
+        "for f in etc/node-*.json etc/limits.json etc/redis.conf etc/links/*.json; "
+        'do echo "=== $f"; head -c 2000 "$f"; echo; done',
         f"{frozen + ' frozen (T)' if frozen else 'No process is frozen'}. "
-        "Read the configuration, the declared limits and the link rules: which ports to ask, and does a rule hold traffic back?",
+        "Read the configuration, the declared limits and the link rules: "
+        "which ports to ask, and does a rule hold traffic back?",
     )
     files = reading.sections(printed.output)
     nodes = {path: reading.node(text) for path, text in files.items() if path.startswith("etc/node-")}
@@ -116,7 +117,7 @@ def _limits(picture: Picture) -> Looking:
     return replace(picture, limits=limits, unseen=(*picture.unseen, *unseen))
 
 
-def _body(answers: Mapping[tuple[str, str], reading.ProbeSeen], node: str) -> str:
+def _body(answers: Mapping[tuple[str, str], ProbeSeen], node: str) -> str:
     answer = answers.get((node, "api/limits"))
     return answer.body if answer and answer.status == 200 else ""
 

@@ -91,6 +91,10 @@ class LimitsSeen:
     declared: Mapping[str, object]
     overrides: Mapping[str, object]
 
+    def same_declaration(self, other: LimitsSeen) -> bool:
+        mine, others = (self.window_s, self.default, self.declared), (other.window_s, other.default, other.declared)
+        return mine == others
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
