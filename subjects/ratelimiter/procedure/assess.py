@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from operatorlab.subject import FaultKind
-from subjects.ratelimiter.procedure.picture import LinkSeen, NodeSeen, Picture, ProcessSeen
-from subjects.ratelimiter.procedure.reading import obstacles, reason
+from subjects.ratelimiter.procedure.picture import LinkSeen, NodeSeen, Picture, ProcessSeen, obstacles
+from subjects.ratelimiter.procedure.reading import reason
 
 _DEAD = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
 _REFUSALS = {
@@ -60,48 +60,45 @@ def assess(picture: Picture) -> tuple[Trouble, ...]:
     return tuple(trouble for check in checks for trouble in check(picture))
 
 
-def owner(process: str) -> str:
-    """The member a process belongs to: a link is a part of the node whose path it is."""
-    return process.removeprefix("link-")
-
-
 def _processes(picture: Picture) -> Iterator[Trouble]:
-    known = {"redis", *(f"{prefix}{node.name}" for node in picture.nodes for prefix in ("", "link-"))}
-    for one in sorted(picture.processes.values(), key=_first_what_others_need):
+    links = {link.name for link in picture.links}
+    known = {"redis"} | links | {node.name for node in picture.nodes}
+    for one in sorted(picture.processes.values(), key=lambda one: (one.name != "redis", one.name not in links)):
         if one.name not in known:
             continue
         if one.state in _DEAD:
-            yield _dead(one)
+            yield _dead(one, picture)
         elif one.frozen:
             mechanism = f"{one.name} is frozen: its process {one.pid} was stopped by a signal and answers nothing"
             seen = f"{one.name} is listed as RUNNING, but the kernel shows process {one.pid} as stopped (T)"
-            yield Trouble(owner(one.name), FaultKind.HANG, mechanism, seen, Remedy.THAW, one.handle)
+            yield Trouble(picture.owner(one.name), FaultKind.HANG, mechanism, seen, Remedy.THAW, one.handle)
 
 
-def _first_what_others_need(one: ProcessSeen) -> tuple[int, str]:
-    return (0 if one.name == "redis" else 1 if one.name.startswith("link-") else 2), one.name
-
-
-def _dead(one: ProcessSeen) -> Trouble:
-    kind = FaultKind.CRASH
+def _dead(one: ProcessSeen, picture: Picture) -> Trouble:
+    owner = picture.owner(one.name)
+    kind = FaultKind.CRASH if owner == one.name else FaultKind.PARTITION
     if one.name == "redis":
         kind = FaultKind.DEPENDENCY_DOWN
-    elif one.name.startswith("link-"):
-        kind = FaultKind.PARTITION
     mechanism = f"the process of {one.name} ended and was not started again"
     seen = f"{one.name} is {one.state}" + (f" ({one.detail})" if one.detail else "")
-    return Trouble(owner(one.name), kind, mechanism, seen, Remedy.START, one.handle)
+    return Trouble(owner, kind, mechanism, seen, Remedy.START, one.handle)
 
 
 def _links(picture: Picture) -> Iterator[Trouble]:
     for link in picture.links:
-        if not link.passes:
-            found = obstacles(link.rule)
-            kind = FaultKind.SLOW if set(found) == {"delay_s"} else FaultKind.PARTITION
-            effect = "delays" if kind is FaultKind.SLOW else "lets nothing pass"
-            mechanism = f"the link between {owner(link.name)} and Redis {effect}: its rule says {found}"
-            seen = f"{link.path} says {found}"
-            yield Trouble(owner(link.name), kind, mechanism, seen, Remedy.OPEN_LINK, link.name)
+        if link.passes:
+            continue
+        found = link.obstacles or obstacles(link.in_force)
+        kind = FaultKind.PARTITION if "drop" in found else FaultKind.SLOW
+        effect = "lets nothing pass" if kind is FaultKind.PARTITION else "delays everything"
+        mechanism = f"the link between {link.source} and Redis {effect}: its rule says {found}"
+        seen = (
+            f"{link.path} says {found}"
+            if link.obstacles
+            else f"{link.name} says {found} is in force, its file does not"
+        )
+        remedy = Remedy.OPEN_LINK if link.obstacles else Remedy.REREAD_LINK
+        yield Trouble(link.source, kind, mechanism, seen, remedy, link.name)
 
 
 def _redis(picture: Picture) -> Iterator[Trouble]:
@@ -145,7 +142,8 @@ def _unready(picture: Picture) -> Iterator[Trouble]:
 
 
 def _path_looks_well(picture: Picture, node: NodeSeen) -> bool:
-    link, process = picture.link_of(node.name), picture.process(f"link-{node.name}")
+    link = picture.link_of(node.name)
+    process = picture.process(link.name) if link else None
     return (link is None or link.passes) and (process is None or (process.running and not process.frozen))
 
 
@@ -156,12 +154,12 @@ def _unexplained(node: NodeSeen, link: LinkSeen | None) -> Trouble:
     if refused:
         mechanism = f"Redis refuses the writes of {node.name}: {why}"
         return Trouble("redis", refused, mechanism, seen, Remedy.NONE, "redis")
-    if link and isinstance(link.rule.get("port"), int) and link.rule["port"] != node.redis_port:
+    if link and link.rule.get("listen") != node.redis_port:
         mechanism = f"{node.name} is configured to reach Redis at port {node.redis_port}, its link listens elsewhere"
         return Trouble(node.name, FaultKind.MISCONFIGURATION, mechanism, seen, Remedy.NONE, node.name)
     mechanism = f"{node.name} does not get through to Redis ({why}) though Redis is well and its link's rule is open"
     remedy = Remedy.REREAD_LINK if link else Remedy.NONE
-    return Trouble(node.name, FaultKind.PARTITION, mechanism, seen, remedy, f"link-{node.name}")
+    return Trouble(node.name, FaultKind.PARTITION, mechanism, seen, remedy, link.name if link else node.name)
 
 
 def _overrides(picture: Picture) -> Iterator[Trouble]:

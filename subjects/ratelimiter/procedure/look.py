@@ -48,15 +48,19 @@ def _standing(seen: Mapping[str, ProcessSeen]) -> str:
 def _files(picture: Picture) -> Looking:
     frozen = ", ".join(one.name for one in picture.processes.values() if one.frozen)
     printed = yield Step(
-        "for f in etc/node-*.json etc/limits.json etc/redis.conf etc/links/*.json; "
+        "for f in etc/node-*.json etc/limits.json etc/redis.conf etc/links/*.json data/*/applied.json; "
         'do echo "=== $f"; head -c 2000 "$f"; echo; done',
         f"{frozen + ' frozen (T)' if frozen else 'No process is frozen'}. "
-        "Read the configuration, the declared limits and the link rules: "
+        "Read the configuration, the declared limits, the link rules and those in force: "
         "which ports to ask, and does a rule hold traffic back?",
     )
     files = reading.sections(printed.output)
     nodes = {path: reading.node(text) for path, text in files.items() if path.startswith("etc/node-")}
-    links = {path: reading.link(path, text) for path, text in files.items() if path.startswith("etc/links/")}
+    links = {
+        path: reading.link(path, text, files.get(f"data/{reading.stem(path)}/applied.json", ""))
+        for path, text in files.items()
+        if path.startswith("etc/links/")
+    }
     port = re.search(r"^port (\d+)", files.get("etc/redis.conf", ""), re.MULTILINE)
     unseen = [f"{path}: not readable as configuration" for path, one in (nodes | links).items() if one is None]
     if not nodes:

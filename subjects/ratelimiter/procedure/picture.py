@@ -60,12 +60,28 @@ class NodeSeen:
 
 @dataclass(frozen=True, slots=True)
 class LinkSeen:
-    """The rule file of one link: where it is, what it says, and whether that lets everything pass at once."""
+    """One link: its rule file, and the rules it says are in force (empty: it says nothing)."""
 
-    name: str
+    name: str  # of its process
+    source: str  # the node whose path to Redis it is
     path: str
     rule: Mapping[str, object]
-    passes: bool
+    in_force: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def passes(self) -> bool:
+        """Whether everything may pass at once, as far as rules tell."""
+        return not (self.obstacles or obstacles(self.in_force))
+
+    @property
+    def obstacles(self) -> dict[str, object]:
+        """What in its file keeps bytes back."""
+        return obstacles(self.rule)
+
+
+def obstacles(rule: Mapping[str, object]) -> dict[str, object]:
+    """What in a link's rule keeps bytes back."""
+    return {name: rule[name] for name in ("drop", "delay_s") if rule.get(name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +131,8 @@ class Picture:
         return next((node for node in self.nodes if node.name == name), None)
 
     def link_of(self, node: str) -> LinkSeen | None:
-        return next((link for link in self.links if link.name == f"link-{node}"), None)
+        return next((link for link in self.links if link.source == node), None)
+
+    def owner(self, process: str) -> str:
+        """The member a process belongs to: a link is a part of the node whose path it is."""
+        return next((link.source for link in self.links if link.name == process), process)

@@ -68,17 +68,18 @@ def node(text: str) -> NodeSeen | None:
     return NodeSeen(name, port, redis_port, str(told.get("limits_file", "etc/limits.json")))
 
 
-def link(path: str, text: str) -> LinkSeen | None:
-    """A link's rule file."""
+def link(path: str, text: str, applied: str) -> LinkSeen | None:
+    """A link from its rule file and from the rules it says are in force."""
     rule = json_object(text)
-    if rule is None:
+    if rule is None or not isinstance(rule.get("source"), str):
         return None
-    return LinkSeen(path.rpartition("/")[2].removesuffix(".json"), path, rule, passes=not obstacles(rule))
+    source = str(rule["source"])
+    return LinkSeen(f"link-{source}", source, path, rule, json_object(applied) or {})
 
 
-def obstacles(rule: Mapping[str, object]) -> dict[str, object]:
-    """What in a link's rule keeps bytes back."""
-    return {name: rule[name] for name in ("drop", "cut", "delay_s") if rule.get(name)}
+def stem(path: str) -> str:
+    """The file's name without folder and ending."""
+    return path.rpartition("/")[2].removesuffix(".json")
 
 
 def probes(printed: str) -> dict[tuple[str, str], ProbeSeen]:

@@ -12,7 +12,7 @@ from operatorlab.procedure import Printed, Step
 from subjects.ratelimiter.procedure.assess import Remedy, Trouble
 from subjects.ratelimiter.procedure.look import ask
 from subjects.ratelimiter.procedure.picture import NodeSeen, Picture
-from subjects.ratelimiter.procedure.reading import obstacles, probes
+from subjects.ratelimiter.procedure.reading import probes
 
 Repair = Generator[Step, Printed, str]
 """Returns what was changed, in one line; empty if nothing was."""
@@ -51,14 +51,14 @@ def _answers_after_all(trouble: Trouble, node: NodeSeen) -> Generator[Step, Prin
 
 def _open_link(trouble: Trouble, picture: Picture) -> Repair:
     link = next(link for link in picture.links if link.name == trouble.where)
-    rule = {name: value for name, value in link.rule.items() if name not in obstacles(link.rule)}
+    rule = {**link.rule, **{name: False if name == "drop" else 0.0 for name in link.obstacles}}
     path, handle = shlex.quote(link.path), _handle(picture, link.name)
     printed = yield Step(
         f"printf '%s\\n' {shlex.quote(json.dumps(rule))} >{path}.new && mv {path}.new {path} "
         f"&& supervisorctl signal HUP {handle}",
         f"{trouble.seen}. Take that out of the rule, leave the rest as it is, and let the link read it again.",
     )
-    return f"took {sorted(obstacles(link.rule))} out of {link.path}" if printed.exit_code == 0 else ""
+    return f"took {sorted(link.obstacles)} out of {link.path}" if printed.exit_code == 0 else ""
 
 
 def _reread_link(trouble: Trouble, picture: Picture) -> Repair:
