@@ -37,7 +37,7 @@ class Ledger:
 
     def tickets(self, where: str = "true", **values: object) -> list[Ticket]:
         """Tickets of the run, oldest first. `where` is SQL of this package, never of a user."""
-        sql = f"select * from tickets where run = :run and ({where}) order by opened_mono, id"  # noqa: S608  see above
+        sql = f"select * from tickets where run = :run and ({where}) order by opened_mono, rowid"  # noqa: S608  see above
         return [ticket_of(row) for row in self.store.rows(sql, {"run": self.run, **values})]
 
     def live(self) -> list[Ticket]:

@@ -110,6 +110,7 @@ def _broken_again(ticket: Ticket, signal: Broken, at: Instant, policy: Policy) -
         violated=at,
         opened=at,
         last_broken=at,
+        holding_since=None,
         closed=None,
         recurrences=ticket.recurrences + 1,
         note=f"came back {ticket.recurrences + 1} times" if too_often else ticket.note,
