@@ -1,0 +1,376 @@
+"""One laboratory: a subject that runs, a monitor that watches it, clients that load it, an audit that keeps it all.
+
+    async with Lab("ratelimiter") as lab:
+        await lab.inject("node_crash", target="node-2")
+        ticket = await lab.next_ticket()
+        session = await lab.operate(ticket)
+
+The lab only wires the rooms together. It owns what it starts: leaving the context, an exception or the
+end of the Python process ends the monitor, the clients and every process of the subject. Where one cell
+starts it and another ends it, `await lab.start()` and `await lab.stop()` do the same as the context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from operatorlab.audit import AuditStore
+from operatorlab.clients import Clients
+from operatorlab.clock import Clock, Instant, SystemClock
+from operatorlab.deploy.processes import ProcessDeployment
+from operatorlab.errors import BadParameter, OperatorLabError, TimedOut, UnknownName
+from operatorlab.monitor.board import Board
+from operatorlab.monitor.loop import Cycle, Monitor
+from operatorlab.monitor.tickets import Policy, Ticket, TicketState
+from operatorlab.registry import find_subject
+from operatorlab.subject import Fault, Observation, Subject
+from operatorlab.validate import ValidFault
+
+if TYPE_CHECKING:
+    from operatorlab.agent import Budget, SessionResult
+    from operatorlab.agent.brains import Brain
+    from operatorlab.widgets.watch import Watch
+
+DEPLOYMENTS = ("processes",)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """A fault in force: what `Lab.inject` returns and `Lab.heal` takes."""
+
+    id: str
+    name: str
+    target: str
+    at: Instant
+
+    def __repr__(self) -> str:
+        return f"<Injected {self.name} on {self.target} at {self.at.at:%H:%M:%S}>"
+
+    def _repr_html_(self) -> str:
+        from operatorlab.widgets import html
+
+        return html.fault(self)
+
+
+class Lab:
+    """A laboratory for one subject.
+
+    `load` names one of the subject's load profiles (default: its first; "none" for no clients), `seed` makes
+    the load repeatable, `interval_s` is the monitor's, `grace_s` overrides every invariant's grace period and
+    `hold_s` is how long the invariants must hold before a ticket is resolved. `store` is by default the
+    audit file of `operatorlab.home`.
+    """
+
+    def __init__(
+        self,
+        subject: str | Path = "ratelimiter",
+        *,
+        deployment: str = "processes",
+        load: str | None = None,
+        seed: int = 7,
+        interval_s: float = 0.25,
+        grace_s: float | None = None,
+        hold_s: float = 2.0,
+        store: AuditStore | None = None,
+    ) -> None:
+        if deployment not in DEPLOYMENTS:
+            raise UnknownName("deployment", deployment, DEPLOYMENTS)
+        self.subject: Subject = find_subject(str(subject))
+        self.load = self._checked_load(load)
+        self.seed = seed
+        self.interval_s = interval_s
+        self.grace_s = grace_s
+        self.policy = Policy(hold_s=hold_s)
+        self.clock: Clock = SystemClock()
+        self._given_store = store
+        self._running: _Running | None = None
+        self._stack = AsyncExitStack()
+        self._listeners: list[Callable[[Any], None]] = []
+
+    def _checked_load(self, load: str | None) -> str | None:
+        known = self.subject.loads
+        if load is None:
+            return known[0] if known else None
+        if load not in (*known, "none"):
+            raise UnknownName("load", load, (*known, "none"))
+        return None if load == "none" else load
+
+    def __repr__(self) -> str:
+        if self._running is None:
+            return f"<Lab {self.subject.name}: not started>"
+        return f"<Lab {self.run_id}: {self.subject.title}>"
+
+    def _repr_html_(self) -> str:
+        from operatorlab.widgets import html
+
+        return html.lab(self)
+
+    # ── life ───────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self) -> Self:
+        """Bring the subject up, wait until it is healthy, then start the clients. Leaves nothing if that fails."""
+        if self._running is not None:
+            raise BadParameter(f"{self!r} runs already", next_step="await lab.stop() first, or make another Lab")
+        async with AsyncExitStack() as stack:
+            store = self._given_store or stack.enter_context(AuditStore())
+            deployment = await ProcessDeployment.up(self.subject)
+            stack.push_async_callback(deployment.down)
+            self._running = await self._wire(store, deployment, stack)
+            stack.callback(self._forget)
+            await self.healthy()
+            await self._start_clients(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def stop(self) -> None:
+        """End everything that this lab started. Does nothing if it does not run."""
+        await self._stack.aclose()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, trouble: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _wire(self, store: AuditStore, deployment: ProcessDeployment, stack: AsyncExitStack) -> _Running:
+        run = deployment.run_id
+        options = {"load": self.load, "interval_s": self.interval_s, "grace_s": self.grace_s, **asdict(self.policy)}
+        store.begin_run(
+            run, self.subject.name, "processes", str(deployment.folder), self.seed, os.getpid(), options=options
+        )
+        stack.callback(store.end_run, run, "stopped")
+        board = Board(store, run, self.policy, self.clock)
+        monitor = Monitor(
+            self.subject, deployment, store, board=board, interval_s=self.interval_s, grace_s=self.grace_s
+        )
+        running = _Running(store, deployment, board, monitor)
+        self._background(self._watch_over(monitor), "monitor", running, stack)
+        return running
+
+    async def _watch_over(self, monitor: Monitor) -> None:
+        """The monitor, and its cycles handed to whoever subscribed."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(monitor.run())
+            while True:
+                self._publish(await monitor.next_cycle())
+
+    async def _start_clients(self, stack: AsyncExitStack) -> None:
+        if self.load is None:
+            return
+        record = self.deployment.folder / "clients.jsonl"
+        argv = self.subject.workload(self.deployment, self.load, self.seed, record)
+        clients = Clients(argv, record, self.deployment.environment())
+        await clients.start()
+        stack.push_async_callback(clients.stop)
+        self._background(clients.follow(self.store, self.run_id), "clients", self._now_running, stack)
+
+    def _background(
+        self, work: Coroutine[Any, Any, None], what: str, running: _Running, stack: AsyncExitStack
+    ) -> None:
+        task = asyncio.create_task(work, name=f"{what} of {running.deployment.run_id}")
+        running.tasks.append(task)
+        stack.push_async_callback(_end, task)
+
+    def _forget(self) -> None:
+        self._running = None
+
+    # ── parts ──────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _now_running(self) -> _Running:
+        if self._running is None:
+            raise BadParameter(f"{self!r}", next_step="async with Lab(…) as lab: …  or  await lab.start()")
+        return self._running
+
+    @property
+    def run_id(self) -> str:
+        """The name of this run, in the audit and on disk."""
+        return self.deployment.run_id
+
+    @property
+    def store(self) -> AuditStore:
+        return self._now_running.store
+
+    @property
+    def deployment(self) -> ProcessDeployment:
+        return self._now_running.deployment
+
+    @property
+    def board(self) -> Board:
+        return self._now_running.board
+
+    @property
+    def monitor(self) -> Monitor:
+        return self._now_running.monitor
+
+    # ── watching ───────────────────────────────────────────────────────────────────────────────
+
+    def subscribe(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Have `callback` called with each monitor `Cycle` and each operator `Step`; call the result to end that."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+    def watch(self) -> Watch:
+        """Live panels for one notebook cell: `async with lab.watch() as panel: await panel.until(…)`."""
+        from operatorlab.widgets.watch import watch
+
+        return watch(self)
+
+    def _publish(self, item: object) -> None:
+        for listener in tuple(self._listeners):
+            listener(item)
+
+    async def healthy(self, timeout_s: float = 30.0) -> Observation:
+        """Wait for an observation in which everything is up and was seen. TimedOut says what was wrong last."""
+        seen = await self._await_cycle(lambda cycle: self.subject.healthy(cycle.observation), timeout_s)
+        if seen is not None:
+            return seen.observation
+        latest = self.monitor.latest
+        raise TimedOut(
+            f"{self.subject.name} was not healthy within {timeout_s:g} s: {_what_is_wrong(latest)}",
+            next_step=f"look into the logs in {self.deployment.root / 'log'}",
+        )
+
+    async def next_ticket(self, timeout_s: float = 30.0) -> Ticket:
+        """Wait for a ticket that nobody works on, the oldest first. TimedOut if none opens."""
+        await self._await_cycle(lambda _: bool(self.board.tickets(TicketState.OPEN)), timeout_s)
+        for ticket in self.board.tickets(TicketState.OPEN):
+            return ticket
+        raise TimedOut(
+            f"no ticket was opened within {timeout_s:g} s",
+            cause="nothing is broken, or what is broken is still within its grace period",
+            next_step="await lab.healthy(), or a longer timeout_s",
+        )
+
+    async def _await_cycle(self, wanted: Callable[[Cycle], bool], timeout_s: float) -> Cycle | None:
+        """The first monitor cycle that is `wanted`, from the latest one on; None after `timeout_s`."""
+        cycle = self.monitor.latest
+        try:
+            async with asyncio.timeout(timeout_s):
+                while cycle is None or not wanted(cycle):
+                    cycle = await self._guarded(self.monitor.next_cycle())
+        except TimeoutError:
+            return None
+        return cycle
+
+    async def _guarded(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work`, but fail as soon as the monitor or the clients have failed."""
+        wanted = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({wanted, *self._now_running.tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for task in self._now_running.tasks:
+                if task.done():
+                    task.result()
+            return await wanted
+        finally:
+            wanted.cancel()
+
+    # ── breaking and repairing ─────────────────────────────────────────────────────────────────
+
+    async def inject(self, name: str, target: str | None = None) -> Injected:
+        """Break something on purpose. UnknownName if the subject has no such fault or the fault no such target."""
+        fault = find_fault(self.subject, name, target)
+        at = self.clock.now()
+        id_ = self.store.begin_fault(self.run_id, fault.name, fault.target, asdict(fault.truth()))
+        memo = await ValidFault(fault).inject(self.deployment)
+        self.store.set_fault_memo(id_, memo)
+        self._now_running.faults[id_] = (fault, memo)
+        return Injected(id_, fault.name, fault.target, at)
+
+    async def active(self, injected: Injected) -> bool:
+        """Whether the fault's mechanism is in force right now, from the system's own state."""
+        fault, memo = self._now_running.faults[injected.id]
+        return await ValidFault(fault).active(self.deployment, memo)
+
+    async def heal(self, injected: Injected) -> None:
+        """Undo a fault that this lab injected."""
+        fault, memo = self._now_running.faults[injected.id]
+        await ValidFault(fault).heal(self.deployment, memo)
+        self.store.end_fault(injected.id)
+
+    async def operate(
+        self,
+        ticket: Ticket,
+        brain: str | Brain = "runbook",
+        *,
+        budget: Budget | None = None,
+        verify_s: float = 60.0,
+        allow_bare_host: bool = False,
+    ) -> SessionResult:
+        """Let an operator work on the ticket's incident; returns when the monitor has given its verdict.
+
+        `brain` is `runbook`, `noop`, `claude` or a Brain of your own; `verify_s` is how long the monitor has to
+        confirm. BareHostRefused for a real model, unless `allow_bare_host`.
+        """
+        from operatorlab.agent import Budget as DefaultBudget
+        from operatorlab.agent import Operator
+        from operatorlab.agent.brains import make_brain
+        from operatorlab.sandbox import LocalSandbox
+
+        chosen = make_brain(brain, subject=self.subject) if isinstance(brain, str) else brain
+        async with LocalSandbox(self.deployment.root, self.deployment.environment()) as sandbox:
+            operator = Operator(
+                self.store,
+                self.board,
+                sandbox,
+                chosen,
+                briefing=self.subject.briefing(self.deployment),
+                budget=budget or DefaultBudget(),
+                verify_s=verify_s,
+                on_step=self._publish,
+                allow_bare_host=allow_bare_host,
+            )
+            return await self._guarded(operator.handle(ticket.incident))
+
+
+@dataclass
+class _Running:
+    """What exists only while a lab runs."""
+
+    store: AuditStore
+    deployment: ProcessDeployment
+    board: Board
+    monitor: Monitor
+    tasks: list[asyncio.Task[None]]
+    faults: dict[str, tuple[Fault, Mapping[str, object]]]
+
+
+def find_fault(subject: Subject, name: str, target: str | None = None) -> Fault:
+    """The subject's fault `name`, aimed at `target` or at its default target."""
+    known = {fault.name: fault for fault in subject.faults}
+    if name not in known:
+        raise UnknownName("fault", name, known, next_step=f"operatorlab faults list {subject.name}")
+    targets = known[name].targets(subject)
+    if target is not None and target not in targets:
+        raise UnknownName(f"target of {name}", target, targets)
+    return known[name](target or targets[0])
+
+
+def _what_is_wrong(cycle: Cycle | None) -> str:
+    if cycle is None:
+        return "it was never observed"
+    seen = cycle.observation
+    wrong = [f"{node.name} is {node.state} ({node.reason})" for node in seen.nodes if node.state != "up"]
+    wrong += [f"could not see {blind.what} of {blind.component}: {blind.why}" for blind in seen.blind]
+    return "; ".join(wrong) or "everything looked well, but not all at once"
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a background task; what it failed with is raised, unless somebody was told already."""
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+    except OperatorLabError:
+        raise

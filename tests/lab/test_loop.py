@@ -1,0 +1,110 @@
+"""The main job, end to end, on real processes: break, detect, operate, verify, heal."""
+
+from pathlib import Path
+
+import pytest
+
+from operatorlab import AuditStore, Lab
+from operatorlab.agent import Outcome
+from operatorlab.errors import BadParameter, TimedOut, UnknownName
+from operatorlab.monitor.tickets import TicketState
+from subjects.ratelimiter.subject import RateLimiter
+
+FAULTS = {fault.name: fault for fault in RateLimiter.faults}
+DETECT_WITHIN_S = 3.0
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS))
+async def test_the_runbook_repairs_each_fault_and_the_monitor_verifies_it(name: str):
+    async with Lab("ratelimiter", grace_s=0, hold_s=1.0) as lab:
+        fault = await lab.inject(name)
+        ticket = await lab.next_ticket(timeout_s=10)
+        assert ticket.invariant in FAULTS[name].expected
+        assert ticket.opened.since(fault.at) <= DETECT_WITHIN_S
+
+        session = await lab.operate(ticket)
+        assert session.outcome is Outcome.RESOLVED_VERIFIED, session
+        assert session.report is not None
+        assert session.report.blamed
+        assert not await lab.active(fault)
+        assert not lab.board.live()
+
+        await lab.heal(fault)
+        await lab.healthy()
+        assert lab.store.verify().ok
+        run = lab.run_id
+    with AuditStore() as store:
+        (row,) = store.db.query("select outcome from sessions where run = ?", [run])
+        assert row["outcome"] == "resolved_verified"
+        (sampled,) = store.db.query("select sum(allowed) as allowed from client_samples where run = ?", [run])
+        assert sampled["allowed"] > 0
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS))
+async def test_heal_undoes_each_fault_and_the_ticket_closes_without_an_operator(name: str):
+    async with Lab("ratelimiter", grace_s=0, hold_s=0.5) as lab:
+        fault = await lab.inject(name)
+        ticket = await lab.next_ticket(timeout_s=10)
+        assert await lab.active(fault)
+        await lab.heal(fault)
+        await lab.board.closed(ticket.incident, timeout_s=20)
+        assert not await lab.active(fault)
+        assert lab.board.ticket(ticket.id).state is TicketState.SELF_HEALED
+        await lab.healthy()
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS))
+async def test_with_the_idle_baseline_nothing_is_resolved(name: str):
+    async with Lab("ratelimiter", grace_s=0, hold_s=0.5) as lab:
+        fault = await lab.inject(name)
+        ticket = await lab.next_ticket(timeout_s=10)
+        session = await lab.operate(ticket, brain="noop", verify_s=3.0)
+        assert session.outcome is not Outcome.RESOLVED_VERIFIED
+        assert await lab.active(fault)
+        assert lab.board.ticket(ticket.id).is_live
+
+
+async def test_two_labs_run_side_by_side_and_do_not_see_each_other():
+    async with Lab("ratelimiter", load="none", grace_s=0) as one, Lab("ratelimiter", load="none", grace_s=0) as other:
+        assert one.run_id != other.run_id
+        await one.inject("node_crash", target="node-3")
+        ticket = await one.next_ticket()
+        assert ticket.component == "node-3"
+        await other.monitor.next_cycle()
+        assert not other.board.tickets()
+
+
+async def test_unknown_names_say_what_there_is(own_home: Path):
+    with pytest.raises(UnknownName, match="did you mean 'ratelimiter'"):
+        Lab("ratelimter")
+    with pytest.raises(UnknownName, match="steady"):
+        Lab("ratelimiter", load="stedy")
+    with pytest.raises(UnknownName, match="processes"):
+        Lab("ratelimiter", deployment="process")
+    with pytest.raises(BadParameter, match="not started"):
+        _ = Lab("ratelimiter").run_id
+    async with Lab("ratelimiter", load="none") as lab:
+        with pytest.raises(UnknownName, match="did you mean 'node_crash'"):
+            await lab.inject("node_crsh")
+        with pytest.raises(UnknownName, match="did you mean 'node-2'"):
+            await lab.inject("node_crash", target="node2")
+        with pytest.raises(TimedOut, match="no ticket"):
+            await lab.next_ticket(timeout_s=0.5)
+        (faults,) = lab.store.db.query("select count(*) as n from faults")
+        assert faults["n"] == 0
+
+
+async def test_a_lab_explains_itself_in_one_line_and_as_escaped_html():
+    lab = Lab("ratelimiter", load="none")
+    assert repr(lab) == "<Lab ratelimiter: not started>"
+    async with lab:
+        assert lab.run_id in repr(lab)
+        assert len(repr(lab)) <= 100
+        assert lab.run_id in lab._repr_html_()
+
+
+async def test_a_failed_start_leaves_nothing_running(tmp_path: Path):
+    store = AuditStore(tmp_path / "audit.db")
+    store.close()
+    with pytest.raises(Exception, match="closed"):
+        await Lab("ratelimiter", store=store).start()
