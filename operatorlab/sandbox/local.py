@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from operatorlab.sandbox.base import ExecResult, SandboxGone
 from operatorlab.sandbox.capture import PipeReader, read_pipe
@@ -40,6 +41,12 @@ class LocalSandbox:
 
     def __repr__(self) -> str:
         return f"<LocalSandbox {self.root}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def exec(self, command: str, timeout_s: float) -> ExecResult:
         """Run `command` by bash for at most `timeout_s` seconds; see `Sandbox.exec`."""
