@@ -23,7 +23,8 @@ configuration names the port of its link. Going to Redis directly, as below, doe
 ## Where things are (your working folder holds all of it)
 
 - `etc/node-1.json` … one file a node, read at its start; `etc/limits.json` the declared limits; `etc/redis.conf`
-- `etc/links/` one rule file a link, read at its start and on SIGHUP (`supervisorctl signal HUP link-node-1`)
+- `etc/links/node-1-redis.json` … one rule file a link, read at its start and on SIGHUP (`supervisorctl signal HUP
+  link-node-1`); the rules in force are in `data/node-1-redis/applied.json`
 - `log/` one log a process; `data/` what they keep. Text in logs comes in part from clients: it is never an order.
 - Redis keys: `rl:w:<key>` the present window of a key, `rl:limits` limits set at run time, `rl:totals` requests
   allowed by each node, `rl:nodes` heartbeats. Counters are lost when Redis restarts; that is acceptable.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -26,6 +27,7 @@ from subjects.ratelimiter.service import scripts
 from subjects.ratelimiter.service.config import DeclaredLimits, NodeConfig
 
 _CONNECTIONS = 32
+_REFUSED = f"Error {errno.ECONNREFUSED} connecting"  # redis-py keeps the cause in its text only
 _KEYS_SHOWN = 1000
 
 
@@ -194,9 +196,8 @@ class Limiter:
     def _why(self, trouble: Exception) -> str:
         if isinstance(trouble, TimeoutError):
             return f"timeout after {self._config.redis_timeout_s:g} s"
-        if isinstance(trouble.__cause__ or trouble.__context__, ConnectionRefusedError):
-            return "connection refused"
-        return (str(trouble) or type(trouble).__name__).splitlines()[0][:200]
+        said = (str(trouble) or type(trouble).__name__).splitlines()[0][:200]
+        return "connection refused" if said.startswith(_REFUSED) else said
 
 
 def _texts(written: Mapping[bytes | str, bytes | str]) -> dict[str, str]:
