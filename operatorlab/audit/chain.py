@@ -94,7 +94,7 @@ def digest(row: Mapping[str, object]) -> str:
 def check(rows: Iterable[EventRow], pinned: str = "") -> ChainReport:
     """Recompute the chain over `rows`, oldest first; `pinned` is a head (`seq:hash`) noted earlier."""
     pin_seq, _, pin_hash = pinned.partition(":")
-    seen, prev, pin_met = 0, GENESIS, not pinned
+    seen, prev, pin_met = 0, GENESIS, pin_seq in ("", "0")
     for row in rows:
         wrong = _misfit(row, seen + 1, prev)
         if not wrong and str(row["seq"]) == pin_seq:

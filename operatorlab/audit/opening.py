@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from operatorlab.audit.migrations import migrations
-from operatorlab.audit.trouble import corrupt, explained, not_writable
+from operatorlab.audit.trouble import corrupt, explained, not_writable, reachable
 from operatorlab.errors import AuditCorrupt, AuditNewer, BadParameter
 from operatorlab.home import make_folder
 
@@ -29,9 +29,9 @@ SCHEMA_VERSION = 1
 def open_for_writing(path: Path) -> Database:
     """A connection to the audit file at `path`, created and migrated as needed."""
     make_folder(path.parent)
-    with _reachable(path), explained(path):
+    with reachable(path), explained(path):
         if not _writable(path):
-            raise not_writable(path, "no permission for the file or its folder")
+            raise not_writable(path, "the file or its folder may not be written")
         if not _is_current(path):
             with _one_at_a_time(path.parent):
                 _create_or_migrate(path)
@@ -40,7 +40,7 @@ def open_for_writing(path: Path) -> Database:
 
 def open_for_reading(path: Path) -> Database:
     """A connection that can change nothing. BadParameter where there is no audit file yet."""
-    with _reachable(path), explained(path):
+    with reachable(path), explained(path):
         if not path.exists() or path.stat().st_size == 0:
             raise BadParameter(
                 f"there is no audit file at {path} yet",
@@ -69,14 +69,6 @@ def _writable(path: Path) -> bool:
     # Who the process acts as counts, where the system can tell that from who started it.
     effective = os.access in os.supports_effective_ids
     return all(os.access(p, os.W_OK, effective_ids=effective) for p in (path.parent, path) if p.exists())
-
-
-@contextmanager
-def _reachable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as trouble:
-        raise not_writable(path, trouble.strerror or str(trouble)) from trouble
 
 
 def _connect_readonly(path: Path) -> sqlite3.Connection:

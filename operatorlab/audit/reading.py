@@ -16,6 +16,10 @@ from operatorlab.audit.store import AuditStore
 from operatorlab.errors import BadParameter, UnknownName
 
 _SHORTEST = 4
+_NEWEST = {
+    "sessions": "select id from sessions order by started_at desc limit 5",
+    "runs": "select id from runs order by started_at desc limit 5",
+}
 _TICKETS = "select * from tickets where incident = :id order by opened_at, id"
 _COMMANDS = "select * from commands where session = :id order by started_at, id"
 _MODEL_CALLS = "select * from model_calls where session = :id order by started_at, id"
@@ -139,9 +143,9 @@ def _find(
     if len(exact or found) == 1:
         return (exact or found)[0]
     if not found:
-        raise UnknownName(
-            " or ".join(table[:-1] for table in tables), short, (), next_step="operatorlab audit list -n 0"
-        )
+        kinds = " or ".join(table[:-1] for table in tables)
+        known = [row["id"] for table in tables if table in _NEWEST for row in store.rows(_NEWEST[table])]
+        raise UnknownName(kinds, short, known, next_step="operatorlab audit list -n 0")
     listed = ", ".join(f"{table[:-1]} {id_}" for table, id_ in found[:8])
     raise BadParameter(f"{short!r} fits {len(found)} ids: {listed}", next_step="give more of the id")
 

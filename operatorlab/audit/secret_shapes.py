@@ -68,7 +68,7 @@ def _shape(needles: str, *pattern: str) -> Shape:
 SHAPES = (
     # private keys: whole or cut off at the end, then those cut off at the start
     _shape("private key", rf"(?s)-----BEGIN {_KEY_LABEL}.*?(?:-----END {_KEY_LABEL}|\Z)"),
-    _shape("private key", rf"(?m)(?:^[A-Za-z0-9+/=]{{16,}}\r?\n){{1,200}}+-----END {_KEY_LABEL}"),
+    _shape("private key", rf"(?<![A-Za-z0-9+/=])(?:[A-Za-z0-9+/=]{{16,}}\r?\n){{1,200}}+-----END {_KEY_LABEL}"),
     # keys that their makers gave a shape
     _shape("sk-", r"sk-ant-[A-Za-z0-9_\-]+|\bsk-[A-Za-z0-9_\-]{20,}"),
     _shape(

@@ -23,7 +23,7 @@ from operatorlab.audit.chain import ChainReport, canonical
 from operatorlab.audit.journal import Journal, timestamp
 from operatorlab.audit.migrations import TABLES
 from operatorlab.audit.records import JSON_COLUMNS, TABLE_OF, ClientSample, ModelCall, clip, fingerprint, told
-from operatorlab.audit.trouble import explained
+from operatorlab.audit.trouble import explained, reachable
 from operatorlab.errors import BadParameter, UnknownName
 
 _NONE: Mapping[str, object] = {}
@@ -100,10 +100,13 @@ class AuditStore(Journal):
         self._end("session.ended", session, row | usage | self._now("ended"))
 
     def close_dead_sessions(self, alive: Callable[[int], bool]) -> list[str]:
-        """Mark sessions whose process is gone as `crashed`; returns their ids. `alive` is asked about each pid."""
+        """Mark sessions whose process is gone as `crashed`; returns their ids.
+
+        `alive` is asked about the pid of each that has not ended; those without a pid are left alone.
+        """
         with self.atomic():
-            open_ = self.rows("select id, pid from sessions where ended_at is null")
-            dead = [str(row["id"]) for row in open_ if row["pid"] is None or not alive(row["pid"])]
+            open_ = self.rows("select id, pid from sessions where ended_at is null and pid is not null")
+            dead = [str(row["id"]) for row in open_ if not alive(row["pid"])]
             for session in dead:
                 why = {"outcome": "crashed", "error": "its process ended without a word"}
                 self._end("session.ended", session, why | self._now("ended"))
@@ -206,8 +209,9 @@ class AuditStore(Journal):
 
     def backup(self, target: Path) -> None:
         """Copy the whole file, as of now, to a new file; writers need not stop. BadParameter if `target` exists."""
-        if target.exists():
-            raise BadParameter(f"{target} exists already", next_step="name a file that does not exist")
+        with reachable(target):
+            if target.exists():
+                raise BadParameter(f"{target} exists already", next_step="name a file that does not exist")
         try:
             with explained(target), closing(sqlite3.connect(target)) as copy:
                 self.db.conn.backup(copy)

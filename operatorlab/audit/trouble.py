@@ -25,6 +25,15 @@ def explained(path: Path) -> Iterator[None]:
         raise told from error
 
 
+@contextmanager
+def reachable(path: Path) -> Iterator[None]:
+    """Raise the system's refusals on the way to `path` as NotWritable."""
+    try:
+        yield
+    except OSError as trouble:
+        raise not_writable(path, trouble.strerror or str(trouble)) from trouble
+
+
 def explain(error: sqlite3.DatabaseError, path: Path) -> OperatorLabError | None:
     """The lab's error for `error`; None where the caller's SQL is at fault, not the file."""
     name = getattr(error, "sqlite_errorname", "")
@@ -68,4 +77,7 @@ def corrupt(path: Path, why: str) -> AuditCorrupt:
 
 
 def _full(path: Path) -> bool:
-    return shutil.disk_usage(path.parent).free < _NO_SPACE_BYTES
+    try:
+        return shutil.disk_usage(path.parent).free < _NO_SPACE_BYTES
+    except OSError:  # the folder is missing or closed to us, which is another trouble
+        return False
