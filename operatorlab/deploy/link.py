@@ -1,0 +1,260 @@
+"""A network path as a process: a TCP relay, like a sidecar proxy, that obeys a small file of rules.
+
+    python -m operatorlab.deploy.link etc/links/node-1-redis.json
+
+The file: `{"source", "target", "listen", "upstream", "drop", "delay_s"}`; ports on the loopback interface.
+`drop` lets nothing pass, in either direction, and closes nothing; `delay_s` holds every byte back by so many
+seconds, each way. SIGHUP reads the file again. Whatever was held passes as soon as the rules allow it. The rules
+in force are written to `data/<name>/applied.json`, below the working folder, each time they change.
+
+Standard library only: it has to start in the time a node needs to look around.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+LOOPBACK = "127.0.0.1"
+_CHUNK = 1 << 16
+_HOLD_AT_MOST = 1 << 20  # bytes one direction of one connection may hold; then the sender has to wait
+_log = logging.getLogger("link")
+
+
+class Rules(NamedTuple):
+    """What a link does. Ports are loopback ports; `delay_s` is seconds, each way."""
+
+    source: str
+    target: str
+    listen: int
+    upstream: int
+    drop: bool = False
+    delay_s: float = 0.0
+
+    def __str__(self) -> str:
+        between = f"between {self.source} and {self.target}"
+        if self.drop:
+            return f"dropping all traffic {between}"
+        if self.delay_s:
+            return f"delaying all traffic {between} by {self.delay_s:g} s each way"
+        return f"passing all traffic {between}"
+
+
+def parse(text: str) -> Rules:
+    """Rules from JSON; ValueError says what is wrong with them."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("the rules must be one JSON object")  # noqa: TRY004 one kind of error for any bad file
+    unknown = sorted(set(found) - set(Rules._fields))
+    missing = sorted(set(Rules._fields[:4]) - set(found))
+    if unknown or missing:
+        raise ValueError(f"unknown rules {unknown}, missing rules {missing}")
+    rules = Rules(**found)
+    for name in ("listen", "upstream"):
+        port = getattr(rules, name)
+        if type(port) is not int or not 0 < port < 65_536:
+            raise ValueError(f"{name!r} must be a port, not {port!r}")
+    if not isinstance(rules.drop, bool):
+        raise ValueError(f"'drop' must be true or false, not {rules.drop!r}")  # noqa: TRY004 see above
+    if type(rules.delay_s) not in (int, float) or not 0 <= rules.delay_s < 3600:
+        raise ValueError(f"'delay_s' must be seconds from 0 to 3600, not {rules.delay_s!r}")
+    return rules
+
+
+class Gate:
+    """The rules in force, and the news of a change."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._changed = asyncio.Event()
+
+    def set(self, rules: Rules) -> None:
+        """Put other rules in force, for what is held as well."""
+        self.rules = rules
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def change(self, timeout_s: float | None = None) -> None:
+        """Wait for other rules, at most `timeout_s` seconds."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+        except TimeoutError:
+            return
+
+    async def opened(self) -> None:
+        """Wait until traffic may pass."""
+        while self.rules.drop:
+            await self.change()
+
+
+class Pipe:
+    """One direction of one connection: what was read, when, and not yet written. None marks the end."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._held: deque[tuple[float, bytes | None]] = deque()
+        self._size = 0
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.broken = False
+        """The sender went away without closing in good order."""
+        self.ended = asyncio.Event()
+        """The sender will send no more; what it sent may still be held."""
+
+    async def fill(self, reader: asyncio.StreamReader) -> None:
+        """Read until the sender ends."""
+        now = asyncio.get_running_loop().time
+        try:
+            while data := await reader.read(_CHUNK):
+                self._hold(now(), data)
+                await self._room.wait()
+        except OSError:
+            self.broken = True
+        self._hold(now(), None)
+        self.ended.set()
+
+    async def drain(self, writer: asyncio.StreamWriter) -> None:
+        """Write what is due until the end, then close this direction."""
+        while (data := await self._next()) is not None:
+            writer.write(data)
+            await writer.drain()
+        if self.broken:
+            writer.transport.abort()
+        elif writer.can_write_eof():
+            writer.write_eof()
+
+    def _hold(self, at: float, data: bytes | None) -> None:
+        self._held.append((at, data))
+        self._size += len(data or b"")
+        self._arrived.set()
+        if self._size >= _HOLD_AT_MOST:
+            self._room.clear()
+
+    async def _next(self) -> bytes | None:
+        while not self._held:
+            self._arrived.clear()
+            await self._arrived.wait()
+        while True:
+            await self._gate.opened()
+            early_s = self._held[0][0] + self._gate.rules.delay_s - asyncio.get_running_loop().time()
+            if early_s <= 0:
+                break
+            await self._gate.change(early_s)
+        data = self._held.popleft()[1]
+        self._size -= len(data or b"")
+        if self._size < _HOLD_AT_MOST:
+            self._room.set()
+        return data
+
+
+async def relay(gate: Gate, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve one connection to its end."""
+    there, back = Pipe(gate), Pipe(gate)
+    filling = asyncio.create_task(there.fill(reader))
+    onward: asyncio.StreamWriter | None = None
+    try:
+        if await _gave_up(gate, there):
+            # It was cut off all the time: the other side must never hear of it.
+            raise ConnectionAbortedError("the client left before the link was mended")
+        answers, onward = await asyncio.open_connection(LOOPBACK, gate.rules.upstream)
+        async with asyncio.TaskGroup() as both_ways:
+            both_ways.create_task(there.drain(onward))
+            both_ways.create_task(back.fill(answers))
+            both_ways.create_task(back.drain(writer))
+    except* OSError as trouble:
+        _log.debug("connection ended: %s", trouble.exceptions)
+    finally:
+        filling.cancel()
+        for end in (writer, onward):
+            if end:
+                end.close()
+
+
+async def _gave_up(gate: Gate, pipe: Pipe) -> bool:
+    """Wait until traffic may pass; whether the sender left before that."""
+    if not gate.rules.drop:
+        return False
+    waits = [asyncio.create_task(gate.opened()), asyncio.create_task(pipe.ended.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return gate.rules.drop
+
+
+class Link:
+    """The relay of one file of rules."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.gate = Gate(parse(file.read_text()))
+
+    def reload(self) -> None:
+        """Read the rules again; bad ones are named in the log and change nothing."""
+        try:
+            rules = parse(self.file.read_text())
+        except (OSError, ValueError, TypeError) as trouble:
+            _log.error("cannot use %s, keeping the rules in force: %s", self.file, trouble)
+            return
+        if rules.listen != self.gate.rules.listen:
+            _log.warning("a new 'listen' port needs a restart; still listening on %s", self.gate.rules.listen)
+            rules = rules._replace(listen=self.gate.rules.listen)
+        self.gate.set(rules)
+        self._applied()
+
+    def _applied(self) -> None:
+        _log.info("%s", self.gate.rules)
+        path = Path("data", self.file.stem, "applied.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".tmp")
+        fresh.write_text(json.dumps({**self.gate.rules._asdict(), "pid": os.getpid()}) + "\n")
+        fresh.replace(path)
+
+    async def serve(self) -> None:
+        """Relay until SIGTERM or SIGINT."""
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, done.set)
+        connections: set[asyncio.Task[None]] = set()
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = loop.create_task(relay(self.gate, reader, writer))
+            connections.add(task)
+            task.add_done_callback(connections.discard)
+
+        rules = self.gate.rules
+        server = await asyncio.start_server(accept, LOOPBACK, rules.listen, backlog=512)
+        _log.info("listening on %s:%s, upstream %s:%s", LOOPBACK, rules.listen, LOOPBACK, rules.upstream)
+        self._applied()
+        await done.wait()
+        server.close()
+        _log.info("stopped with %s connections open", len(connections))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the link of the file named on the command line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if len(arguments) != 1:
+        _log.error("usage: python -m operatorlab.deploy.link FILE")
+        return 2
+    try:
+        link = Link(Path(arguments[0]))
+    except (OSError, ValueError, TypeError) as trouble:
+        _log.error("cannot use %s: %s", arguments[0], trouble)
+        return 2
+    asyncio.run(link.serve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,96 @@
+"""The links of a lab: cut, delay and mend the network path between two of its members."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from typing import NamedTuple
+
+from operatorlab.deploy.members import Members
+from operatorlab.deploy.system import link_applied, link_file, link_name, link_rules, write_text
+from operatorlab.errors import BadParameter, TimedOut, UnknownName
+from operatorlab.subject import Blueprint, Link, MemberState, Site
+
+_APPLIED_WITHIN_S = 5.0
+
+
+class InForce(NamedTuple):
+    """What a link says it does."""
+
+    drop: bool = False
+    delay_s: float = 0.0
+
+
+class Paths:
+    """Commands to the links of the lab at `site`."""
+
+    def __init__(self, site: Site, blueprint: Blueprint, members: Members) -> None:
+        self._site = site
+        self._blueprint = blueprint
+        self._members = members
+
+    def listens(self, process: str) -> str | None:
+        """The name of the port a link process listens on; None if `process` is no link."""
+        ports = {link_name(self._blueprint, link): link.listen for link in self._blueprint.links}
+        return ports.get(process)
+
+    async def rule(self, source: str, target: str, *, drop: bool = False, delay_s: float | None = None) -> None:
+        """Cut the path, or delay it by `delay_s` seconds each way, and wait until that is in force.
+
+        The other rule stays as it is. UnknownName if there is no such link.
+        """
+        if delay_s is not None and not 0 <= delay_s < 3600:
+            raise BadParameter(f"a delay of {delay_s} s does not fit: 0 to 3600 seconds")
+        link = self._link(source, target)
+        now = self._applied(link)
+        await self._apply(
+            link, drop or bool(now.get("drop")), float(now.get("delay_s", 0) if delay_s is None else delay_s)
+        )
+
+    async def mend(self, source: str, target: str) -> None:
+        """Let everything pass again, and wait until that is in force; starts the link if it does not run."""
+        link = self._link(source, target)
+        name = link_name(self._blueprint, link)
+        await self._apply(link, InForce())
+        state = await self._members.process_state(name)
+        if state is MemberState.PAUSED:
+            await self._members.signal(name, signal.SIGCONT)
+        elif state is MemberState.STOPPED:
+            await self._members.start_processes({name: link.listen})
+        await self._take(link, InForce())
+
+    async def is_cut(self, source: str, target: str) -> bool:
+        """Whether the link itself says that it drops everything, and runs."""
+        link = self._link(source, target)
+        running = await self._members.process_state(link_name(self._blueprint, link)) is MemberState.RUNNING
+        return running and self._applied(link).drop
+
+    async def _apply(self, link: Link, wanted: InForce) -> None:
+        rules = link_rules(self._site, link, drop=wanted.drop, delay_s=wanted.delay_s)
+        write_text(self._site.root / link_file(link), json.dumps(rules, indent=2) + "\n")
+        name = link_name(self._blueprint, link)
+        if await self._members.process_state(name) is MemberState.RUNNING:
+            await self._members.signal(name, signal.SIGHUP)
+            await self._take(link, wanted)
+
+    async def _take(self, link: Link, wanted: InForce) -> None:
+        """Wait until the link has taken its rules."""
+        until = time.monotonic() + _APPLIED_WITHIN_S
+        while (now := self._applied(link)) != wanted:
+            if time.monotonic() > until:
+                raise TimedOut(f"the link from {link.source} to {link.target} did not take its rules: {now}")
+            await asyncio.sleep(0.002)
+
+    def _applied(self, link: Link) -> InForce:
+        path = self._site.root / link_applied(link)
+        found = json.loads(path.read_text()) if path.is_file() else {}
+        return InForce(**{name: found[name] for name in InForce._fields if name in found})
+
+    def _link(self, source: str, target: str) -> Link:
+        for link in self._blueprint.links:
+            if (link.source, link.target) == (source, target):
+                return link
+        known = [f"{link.source} to {link.target}" for link in self._blueprint.links]
+        raise UnknownName("link", f"{source} to {target}", known)

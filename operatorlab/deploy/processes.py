@@ -1,0 +1,278 @@
+"""The deployment `processes`: a subject as real processes on the loopback interface, run by supervisord.
+
+    deployment = await ProcessDeployment.up(subject)
+    await deployment.kill("node-2")
+    await deployment.reset()     # as new, with supervisord kept warm
+    await deployment.down()      # nothing left but the record and the logs
+
+Each lab has a folder `runs/<run id>/` with its record `lab.json` and `system/`, the operator's folder.
+Any process can `attach` to a lab by its run id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from operatorlab import home
+from operatorlab.deploy import labs, ports
+from operatorlab.deploy.kin import end_kin
+from operatorlab.deploy.members import Members
+from operatorlab.deploy.paths import Paths
+from operatorlab.deploy.records import LabRecord, LabState, owner, read_record
+from operatorlab.deploy.supervisor import Supervisor, all_processes, conf, settled, socket_path
+from operatorlab.deploy.system import CONF, environment, wipe_system, write_system, write_text
+from operatorlab.errors import BadParameter
+from operatorlab.registry import find_subject, locator
+from operatorlab.subject import Blueprint, MemberState, Site, Subject
+
+_ATTEMPTS = 3
+Progress = Callable[[str], None]
+
+
+def _quietly(_: str) -> None:
+    return
+
+
+class ProcessDeployment:
+    """A subject that runs as processes of this machine. Implements `operatorlab.subject.Deployment`."""
+
+    def __init__(self, subject: Subject, record: LabRecord) -> None:
+        """Use `up` or `attach`."""
+        self.subject = subject
+        self.record = record
+        self._progress: Progress = _quietly
+        self._settle()
+
+    def __repr__(self) -> str:
+        return f"<ProcessDeployment {self.run_id} of {self.subject_name}, {self.record.state}>"
+
+    @classmethod
+    async def up(
+        cls,
+        subject: Subject,
+        *,
+        run_id: str | None = None,
+        ports: Mapping[str, int] | None = None,
+        keep: bool = False,
+        progress: Progress = _quietly,
+    ) -> ProcessDeployment:
+        """Bring `subject` up and wait until every process runs and its port accepts.
+
+        What dead labs left is removed first. With `keep` the lab outlives this process. `ports` are ports to
+        use, by name; PortTaken if one is in use. StartFailed carries the log of a process that did not come up.
+        """
+        await labs.cleanup()
+        deployment = cls(subject, _begin(subject, run_id, keep))
+        deployment._progress = progress
+        try:
+            await deployment._bring_up(ports or {})
+        except BaseException:
+            await asyncio.shield(deployment.down())
+            raise
+        return deployment
+
+    @classmethod
+    def attach(cls, run_id: str) -> ProcessDeployment:
+        """The lab `run_id`, from any process; UnknownName if there is none."""
+        record = read_record(run_id)
+        if record.state is LabState.DOWN:
+            raise BadParameter(f"the lab {run_id} was taken down", next_step="operatorlab up")
+        return cls(find_subject(record.source), record)
+
+    async def reset(self) -> None:
+        """As new: processes ended, data, logs and edits gone, links mended, everything started again."""
+        await self._ensure_supervisor()
+        spared = {self.record.supervisor_pid or 0}
+        await end_kin(self.run_id, self.root, spare=spared)
+        await settled(self._supervisor, frozenset(process.name for process in self._processes))
+        wipe_system(self.root)
+        self._write()
+        await self._adopt_configuration()
+        await self._start_all()
+
+    async def down(self) -> None:
+        """End everything and remove the folder of the system, but for its logs. The record stays.
+
+        Repeating it does no harm. Nothing the lab started survives, whatever state it is in.
+        """
+        await end_kin(self.run_id, self.root)
+        self._supervisor.remove()
+        await asyncio.to_thread(_remove_system, self.root)
+        self.record = self.record.changed(state=LabState.DOWN, ended_at=datetime.now(UTC))
+
+    # ── what it is ─────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def run_id(self) -> str:
+        return self.record.run_id
+
+    @property
+    def subject_name(self) -> str:
+        return self.subject.name
+
+    @property
+    def folder(self) -> Path:
+        """The lab's own folder, `runs/<run id>`."""
+        return self.record.folder
+
+    @property
+    def root(self) -> Path:
+        """The operator's folder."""
+        return self.record.root
+
+    @property
+    def site(self) -> Site:
+        return Site(self.run_id, self.root, dict(self.record.ports))
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the operator's shell: small, without keys, the lab's tools first on PATH."""
+        return environment(self.site)
+
+    # ── operatorlab.subject.Deployment ─────────────────────────────────────────────────────────
+
+    def address(self, member: str) -> tuple[str, int]:
+        """Host and port of `member`, past any link."""
+        return self._members.address(member)
+
+    async def state(self, member: str) -> MemberState:
+        return await self._members.state(member)
+
+    async def start(self, member: str) -> None:
+        """Start or resume `member` and wait until it accepts. A supervisord that an operator ended is replaced."""
+        if await self._ensure_supervisor():
+            await self._start_all()
+        await self._members.start(member)
+
+    async def stop(self, member: str) -> None:
+        await self._members.stop(member)
+
+    async def kill(self, member: str) -> None:
+        await self._members.kill(member)
+
+    async def pause(self, member: str) -> None:
+        await self._members.pause(member)
+
+    async def resume(self, member: str) -> None:
+        await self._members.resume(member)
+
+    async def cut(self, source: str, target: str) -> None:
+        await self._paths.rule(source, target, drop=True)
+
+    async def delay(self, source: str, target: str, delay_s: float) -> None:
+        await self._paths.rule(source, target, delay_s=delay_s)
+
+    async def mend(self, source: str, target: str) -> None:
+        await self._paths.mend(source, target)
+
+    async def is_cut(self, source: str, target: str) -> bool:
+        return await self._paths.is_cut(source, target)
+
+    # ── how it comes up ────────────────────────────────────────────────────────────────────────
+
+    async def _bring_up(self, wanted: Mapping[str, int]) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            reservation = ports.reserve(self.subject.ports, wanted, avoid=labs.ports_of_others(self.run_id))
+            try:
+                self._settle(ports=dict(reservation.ports))
+                self._write()
+                await self._ensure_supervisor()
+                reservation.release()
+                await self._start_all()
+            except ports.Grabbed as grabbed:
+                if attempt == _ATTEMPTS or grabbed.name in wanted:
+                    raise ports.port_taken(grabbed.name, grabbed.port) from grabbed
+                self._progress(f"port {grabbed.port} was taken meanwhile; choosing others")
+                await end_kin(self.run_id, self.root)
+                self._supervisor.remove()
+                wipe_system(self.root)
+            else:
+                break
+            finally:
+                reservation.release()
+        self.record = self.record.changed(state=LabState.UP)
+
+    def _settle(self, **changes: object) -> None:
+        if changes:
+            self.record = self.record.changed(**changes)
+        self._supervisor = Supervisor(self.record.socket)
+        self._blueprint = self.subject.blueprint(self.site) if self.record.ports else Blueprint(())
+        self._processes = all_processes(self._blueprint)
+        self._members = Members(self.subject, self.site, self._supervisor)
+        self._paths = Paths(self.site, self._blueprint, self._members)
+
+    def _write(self) -> None:
+        write_system(self.site, self._blueprint, self._conf())
+
+    def _conf(self) -> str:
+        return conf(self.site, self._blueprint, self.record.socket)
+
+    async def _ensure_supervisor(self) -> bool:
+        """Start supervisord, unless it answers; whether that was needed. What an earlier one ran is ended."""
+        if await self._supervisor.answers():
+            self.record = read_record(self.run_id)
+            return False
+        await end_kin(self.run_id, self.root)
+        self._supervisor.remove()
+        write_text(self.root / CONF, self._conf())
+        pid, started = await self._supervisor.start(self.root, self.environment())
+        self.record = self.record.changed(supervisor_pid=pid, supervisor_started=started)
+        self._progress("supervisord runs")
+        return True
+
+    async def _adopt_configuration(self) -> None:
+        """Let supervisord forget what an operator changed in its configuration."""
+        added, changed, removed = (await self._supervisor.call("reloadConfig"))[0]
+        for name in (*changed, *removed):
+            await self._supervisor.call("removeProcessGroup", name)
+        for name in (*added, *changed):
+            await self._supervisor.call("addProcessGroup", name)
+
+    async def _start_all(self) -> None:
+        """Start by order; what comes later starts when what came before accepts."""
+        for order in sorted({process.order for process in self._processes}):
+            names = [process.name for process in self._processes if process.order == order]
+            listens = {name: self._port_of(name) for name in names}
+            await self._members.start_processes(listens)
+            self._progress(f"{', '.join(names)}: up")
+
+    def _port_of(self, process: str) -> str | None:
+        return self._paths.listens(process) or (process if process in self.record.ports else None)
+
+
+def _begin(subject: Subject, run_id: str | None, keep: bool) -> LabRecord:
+    run_id = run_id or home.new_run_id(subject.name)
+    if Path(run_id).name != run_id or run_id.startswith("."):
+        raise BadParameter(f"{run_id!r} cannot be a run id; it names a folder")
+    folder = home.make_folder(home.runs() / run_id)
+    if (folder / "lab.json").exists():
+        raise BadParameter(f"there is a lab {run_id} already", next_step=f"operatorlab down {run_id}")
+    home.make_folder(folder / "system")
+    pid, started = owner()
+    return LabRecord(
+        run_id=run_id,
+        subject=subject.name,
+        source=locator(subject),
+        folder=folder,
+        state=LabState.STARTING,
+        keep=keep,
+        ports={},
+        socket=socket_path(folder / "system"),
+        created_at=datetime.now(UTC),
+        owner_pid=pid,
+        owner_started=started,
+    ).save()
+
+
+def _remove_system(root: Path) -> None:
+    for below in list(root.iterdir()) if root.is_dir() else []:
+        if below.name == "log" and below.is_dir() and not below.is_symlink():
+            continue
+        if below.is_dir() and not below.is_symlink():
+            shutil.rmtree(below)
+        else:
+            os.unlink(below)  # noqa: PTH108 a link is removed, never what it points to

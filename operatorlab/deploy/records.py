@@ -1,0 +1,118 @@
+"""What a lab writes down about itself, so that any process can find it again: `runs/<run id>/lab.json`."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from operatorlab import home
+from operatorlab.deploy.kin import alive
+from operatorlab.errors import EnvironmentTrouble, NotWritable, UnknownName
+
+FILE = "lab.json"
+
+
+class LabState(StrEnum):
+    """How far a lab has come."""
+
+    STARTING = "starting"
+    UP = "up"
+    DOWN = "down"
+
+
+class LabRecord(BaseModel):
+    """One lab. `ports` are loopback ports by name; `*_started` are seconds since the epoch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    subject: str
+    """The subject's name."""
+    source: str
+    """What finds the subject again: its name, or the path it came from."""
+    folder: Path
+    state: LabState
+    keep: bool
+    """Whether the lab outlives who brought it up."""
+    ports: dict[str, int]
+    socket: Path
+    created_at: datetime
+    ended_at: datetime | None = None
+    owner_pid: int
+    owner_started: float
+    supervisor_pid: int | None = None
+    supervisor_started: float | None = None
+
+    @property
+    def root(self) -> Path:
+        """The operator's folder: `etc/`, `data/`, `log/`, `bin/`."""
+        return self.folder / "system"
+
+    @property
+    def owner_alive(self) -> bool:
+        """Whether the process that brought the lab up still lives."""
+        return alive(self.owner_pid, self.owner_started)
+
+    @property
+    def running(self) -> bool:
+        """Whether the lab's supervisor lives."""
+        return alive(self.supervisor_pid, self.supervisor_started)
+
+    @property
+    def dead(self) -> bool:
+        """Whether nobody will ever take this lab down: its owner is gone, and it was not to be kept."""
+        return self.state is not LabState.DOWN and not self.keep and not self.owner_alive
+
+    def save(self) -> LabRecord:
+        """Write it, all or nothing; NotWritable if that cannot be done."""
+        path = self.folder / FILE
+        fresh = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            fresh.write_text(self.model_dump_json(indent=2) + "\n")
+            fresh.replace(path)
+        except OSError as trouble:
+            raise NotWritable(f"cannot write {path}: {trouble.strerror}") from trouble
+        return self
+
+    def changed(self, **fields: object) -> LabRecord:
+        """A copy with other values, already saved."""
+        return self.model_copy(update=fields).save()
+
+
+def owner() -> tuple[int, float]:
+    """This process: its pid and when it started."""
+    return os.getpid(), psutil.Process().create_time()
+
+
+def read_records() -> list[LabRecord]:
+    """Every lab that left a record, oldest first."""
+    found = [_read(path) for path in sorted(home.runs().glob(f"*/{FILE}"))]
+    return sorted((record for record in found if record), key=lambda record: record.created_at)
+
+
+def read_record(run_id: str) -> LabRecord:
+    """The lab `run_id`; UnknownName if there is none."""
+    path = home.runs() / run_id / FILE
+    record = _read(path) if run_id and Path(run_id).name == run_id else None
+    if record is None:
+        known = [other.run_id for other in read_records()]
+        raise UnknownName("lab", run_id, known, next_step="operatorlab status")
+    return record
+
+
+def _read(path: Path) -> LabRecord | None:
+    try:
+        return LabRecord.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):  # taken down by someone else meanwhile
+        return None
+    except (OSError, ValidationError) as trouble:
+        raise EnvironmentTrouble(
+            f"cannot read {path}: {trouble}",
+            cause="the file was edited, or written by another version",
+            next_step=f"end its processes by hand and remove {path.parent}",
+        ) from trouble

@@ -1,0 +1,236 @@
+"""One lab's supervisord: its file, its start, and calls to it over a Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import http.client
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from operatorlab.deploy.system import CONF, SUPERVISOR_LOG, link_file, link_name
+from operatorlab.errors import NotWritable, StartFailed, TimedOut
+from operatorlab.subject import Blueprint, Process, Site
+
+_LONGEST_SOCKET = 90  # AF_UNIX takes 107 bytes, and supervisord adds its pid for a moment
+_START_WITHIN_S = 10.0
+_CALL_WITHIN_S = 20.0
+_children: dict[int, subprocess.Popen[bytes]] = {}
+_HEAD = """\
+; The supervisor of this system. `supervisorctl status` shows its processes.
+[supervisord]
+nodaemon=true
+silent=true
+logfile={root}/{log}
+logfile_maxbytes=0
+pidfile={socket}.pid
+childlogdir={root}/log
+{user}
+[unix_http_server]
+file={socket}
+chmod=0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisorctl]
+serverurl=unix://{socket}
+"""
+_PROGRAM = """
+[program:{name}]
+command={command}
+directory={root}
+environment={environment}
+stdout_logfile={root}/log/{name}.log
+stdout_logfile_maxbytes=20MB
+stdout_logfile_backups=1
+redirect_stderr=true
+priority={order}
+autostart=false
+autorestart=false
+startsecs=0
+stopwaitsecs=3
+stopasgroup=true
+killasgroup=true
+"""
+
+
+def socket_path(root: Path) -> Path:
+    """A short path for the socket of the lab at `root`, in a folder only this user can enter."""
+    name = sha256(str(root).encode()).hexdigest()[:12] + ".sock"
+    for parent in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108 checked below
+        folder = Path(parent or "/nowhere") / f"operatorlab-{os.getuid()}"
+        if folder.parent.is_dir() and len(os.fsencode(folder / name)) <= _LONGEST_SOCKET:
+            return _private(folder) / name
+    raise NotWritable("found no folder with a path short enough for a Unix socket", next_step="export TMPDIR=/tmp")
+
+
+def conf(site: Site, blueprint: Blueprint, control: Path) -> str:
+    """The supervisor's file for what the blueprint runs; values that its syntax cannot hold are refused."""
+    user = f"user={_escape(getpass.getuser())}\n" if os.getuid() == 0 else ""  # root has to say that it is meant
+    head = _HEAD.format(root=_escape(str(site.root)), socket=_escape(str(control)), log=SUPERVISOR_LOG, user=user)
+    return head + "".join(_program(site.root, process) for process in all_processes(blueprint))
+
+
+def all_processes(blueprint: Blueprint) -> list[Process]:
+    """What the blueprint runs, its links among them, in the order it starts. Links come with the first."""
+    first = min((process.order for process in blueprint.processes), default=0)
+    relay = (sys.executable, "-P", "-m", "operatorlab.deploy.link")
+    links = [Process(link_name(blueprint, x), (*relay, str(link_file(x))), order=first) for x in blueprint.links]
+    return sorted([*links, *blueprint.processes], key=lambda process: process.order)
+
+
+def unwritable(value: str) -> str:
+    """Why the supervisor's file cannot hold `value`; empty if it can."""
+    if "\n" in value or "\r" in value or "\0" in value:
+        return "a line break"
+    for comment in (";", "#"):
+        if f" {comment}" in value or f"\t{comment}" in value:
+            return f"{comment!r} after a space, which starts a comment there"
+    return ""
+
+
+class Supervisor:
+    """Calls to the supervisord that listens at `control`."""
+
+    def __init__(self, control: Path) -> None:
+        self.control = control
+
+    async def call(self, method: str, *arguments: object) -> Any:
+        """Call `supervisor.<method>`; OSError if nobody answers, xmlrpc.client.Fault if it refuses."""
+        return await asyncio.to_thread(self._call, method, arguments)
+
+    async def answers(self) -> bool:
+        """Whether a supervisord listens and answers."""
+        try:
+            await self.call("getState")
+        except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError):
+            return False
+        return True
+
+    async def info(self, process: str) -> Mapping[str, Any]:
+        """What it knows of a process: `pid` (0 if it does not run), `statename`, …"""
+        found: Mapping[str, Any] = await self.call("getProcessInfo", process)
+        return found
+
+    def _call(self, method: str, arguments: tuple[object, ...]) -> Any:
+        with xmlrpc.client.ServerProxy("http://localhost", transport=_OverSocket(self.control)) as proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
+
+    async def start(self, root: Path, environment: Mapping[str, str]) -> tuple[int, float]:
+        """Start supervisord on the file below `root`; its pid and start time. It outlives this process."""
+        child = _spawn(root, environment)
+        until = time.monotonic() + _START_WITHIN_S
+        while child.poll() is None and time.monotonic() < until:
+            if await self.answers():
+                return child.pid, psutil.Process(child.pid).create_time()
+            await asyncio.sleep(0.01)
+        child.kill()
+        tail = (root / SUPERVISOR_LOG).read_text(errors="replace")[-2000:]
+        raise StartFailed(f"supervisord did not start\n{tail}", next_step=f"look at {root / CONF}")
+
+    def remove(self) -> None:
+        """Remove what supervisord leaves when it is killed."""
+        self.control.unlink(missing_ok=True)
+        self.control.with_name(self.control.name + ".pid").unlink(missing_ok=True)
+
+
+def reap() -> None:
+    """Take note of supervisors that this process started and that have ended since."""
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:
+            del _children[pid]
+
+
+class _OverSocket(xmlrpc.client.Transport):
+    """XML-RPC over a Unix socket, with a deadline: a frozen supervisord must not freeze the lab."""
+
+    def __init__(self, control: Path) -> None:
+        super().__init__()
+        self._control = control
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        return _SocketConnection(str(host), self._control)
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, host: str, control: Path) -> None:
+        super().__init__(host, timeout=_CALL_WITHIN_S)
+        self._control = control
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._control))
+
+
+def _spawn(root: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    reap()
+    command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(root / CONF)]
+    with (root / SUPERVISOR_LOG).open("ab") as log:
+        child = subprocess.Popen(  # the caller ends it by `kin`, perhaps in another process
+            command, cwd=root, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    _children[child.pid] = child
+    return child
+
+
+def _private(folder: Path) -> Path:
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as trouble:
+        raise NotWritable(f"cannot create {folder}: {trouble.strerror}") from trouble
+    if found.st_uid != os.getuid() or found.st_mode & 0o077 or not folder.is_dir() or folder.is_symlink():
+        raise NotWritable(f"{folder} is not a folder of this user alone", next_step=f"remove it: rm -r {folder}")
+    return folder
+
+
+def _program(root: Path, process: Process) -> str:
+    environment = ",".join(f"{name}={_quote(value)}" for name, value in sorted(process.env.items()))
+    return _PROGRAM.format(
+        name=process.name,
+        command=_escape(shlex.join(process.argv)),
+        root=_escape(str(root)),
+        environment=_escape(environment),
+        order=max(0, process.order),
+    )
+
+
+def _quote(value: str) -> str:
+    mark = "'" if '"' in value else '"'
+    if mark in value or value[:1] in {"'", '"'} or value[-1:] in {"'", '"'}:
+        raise StartFailed(f"supervisord's file cannot hold the environment value {value!r}: its quotation marks")
+    return f"{mark}{value}{mark}"
+
+
+def _escape(value: str) -> str:
+    """A value for the supervisor's file, where % starts an expansion."""
+    if why := unwritable(value):
+        raise StartFailed(f"supervisord's file cannot hold {value!r}: {why}")
+    return value.replace("%", "%%")
+
+
+async def settled(supervisor: Supervisor, names: frozenset[str], deadline_s: float = 5.0) -> None:
+    """Wait until the supervisor has noticed that these processes ended."""
+    until = time.monotonic() + deadline_s
+    while True:
+        running = [x["name"] for x in await supervisor.call("getAllProcessInfo") if x["pid"] and x["name"] in names]
+        if not running:
+            return
+        if time.monotonic() > until:
+            raise TimedOut(f"supervisord still counts as running after {deadline_s} s: {', '.join(running)}")
+        await asyncio.sleep(0.005)
