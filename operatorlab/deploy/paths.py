@@ -45,9 +45,7 @@ class Paths:
             raise BadParameter(f"a delay of {delay_s} s does not fit: 0 to 3600 seconds")
         link = self._link(source, target)
         now = self._applied(link)
-        await self._apply(
-            link, drop or bool(now.get("drop")), float(now.get("delay_s", 0) if delay_s is None else delay_s)
-        )
+        await self._apply(link, InForce(drop or now.drop, now.delay_s if delay_s is None else delay_s))
 
     async def mend(self, source: str, target: str) -> None:
         """Let everything pass again, and wait until that is in force; starts the link if it does not run."""
