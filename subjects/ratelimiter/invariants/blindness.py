@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from operatorlab.subject import Blind, Finding, Invariant, Observation, Severity, Undecided, Violation
-from subjects.ratelimiter.invariants.series import is_live
-
-_READINGS = 3
-"""Readings in a row that must miss the same thing: one late answer is no blindness."""
+from subjects.ratelimiter.invariants.series import is_live, lasting_s
 
 
 def _check_observer_blind(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
-    recent = history[-_READINGS:]
-    for member in recent[-1].nodes:
-        missed = [blind for blind in recent[-1].blind if blind.component == member.name]
-        lasting = [b for b in missed if all(seen.blind_to(b.what, b.component) for seen in recent)]
-        if len(recent) == _READINGS and lasting:
+    assert rule.threshold is not None
+    now = history[-1]
+    for member in now.nodes:
+        missed = [blind for blind in now.blind if blind.component == member.name]
+        lasting = [blind for blind in missed if _missed_for_s(history, blind) >= rule.threshold]
+        if lasting:
             yield _violation(rule, member.name, lasting)
         elif missed:
-            yield Undecided(rule.name, member.name, f"missed in fewer than {_READINGS} readings: {_list(missed)}")
+            yield Undecided(rule.name, member.name, f"missed for less than {rule.threshold} s: {_list(missed)}")
         elif not is_live(member):
             yield Undecided(rule.name, member.name, "it is not there to be seen")
+
+
+def _missed_for_s(history: Sequence[Observation], blind: Blind) -> float:
+    return lasting_s(history, lambda seen: seen.blind_to(blind.what, blind.component))
 
 
 def _violation(rule: Invariant, component: str, lasting: Sequence[Blind]) -> Violation:
@@ -40,4 +42,6 @@ OBSERVER_BLIND = Invariant(
     severity=Severity.WARNING,
     grace_s=1.0,
     window_s=10.0,
+    threshold=1.9,
+    unit="s",
 )

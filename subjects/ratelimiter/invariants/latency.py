@@ -19,7 +19,7 @@ from subjects.ratelimiter.observer.readings import Histogram
 _QUANTILE = 0.99
 _FEWEST_SLOW = 3
 """Slow requests below this number prove nothing."""
-_SLOW_FOR_S = 1.4
+_SLOW_FOR_S = 1.9
 """Slowness must show in readings that together cover this long."""
 
 
@@ -116,6 +116,6 @@ HIGH_LATENCY = Invariant(
     severity=Severity.WARNING,
     grace_s=0.5,
     window_s=4.0,
-    threshold=0.25,
+    threshold=0.15,
     unit="s",
 )

@@ -1,8 +1,9 @@
 """Who is down, and who has lost Redis.
 
-A refused connection is believed at once; silence only when two readings in a row met it. Redis is blamed
-for its own outage: when it does not answer the observer, or answers but serves no node at all, the nodes
-that suffer from it are undecided, not broken.
+A refused connection is believed at once; silence, and a node's word that it has lost Redis, when they have
+lasted for the threshold: a busy machine can feign both for a moment. Redis is blamed for its own outage:
+when it does not answer the observer, or answers but serves no node at all, the nodes that suffer from it
+are undecided, not broken.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from operatorlab.subject import Finding, Invariant, Node, NodeState, Observation, Undecided, Violation
-from subjects.ratelimiter.invariants.series import is_live, node_members
+from subjects.ratelimiter.invariants.series import is_live, lasting_s, node_members
 from subjects.ratelimiter.observer.silence import Kind
 
 _REDIS = "redis"
@@ -21,19 +22,18 @@ def _check_node_down(history: Sequence[Observation], rule: Invariant) -> Iterato
         if node.state is NodeState.UNKNOWN:
             yield Undecided(rule.name, node.name, node.reason)
         elif node.state is NodeState.DOWN:
-            yield _outage(history, rule, node)
+            yield _outage(rule, node)
 
 
-def _outage(history: Sequence[Observation], rule: Invariant, node: Node) -> Finding:
-    """A member that is down: broken if it refused or was down before too, else not yet decided."""
-    if not (node.facts.get("silence") == Kind.REFUSED or _was_down(history, node.name)):
-        return Undecided(rule.name, node.name, f"silent in one reading only: {node.reason}")
+def _outage(rule: Invariant, node: Node) -> Finding:
+    """A member that is down: broken if it refused or has been silent for long enough, else not yet decided."""
+    assert rule.threshold is not None
+    silent_s = node.facts.get("silent_s")
+    lasting = isinstance(silent_s, float) and silent_s >= rule.threshold
+    if not lasting and node.facts.get("silence") != Kind.REFUSED:
+        return Undecided(rule.name, node.name, f"silent for less than {rule.threshold} s: {node.reason}")
     message = f"{node.name} is down: {node.reason}"
     return Violation(rule.name, node.name, message, rule.severity, {"reason": node.reason, **node.facts})
-
-
-def _was_down(history: Sequence[Observation], name: str) -> bool:
-    return len(history) > 1 and history[-2].node(name).state is NodeState.DOWN
 
 
 def _check_redis_disconnected(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def _check_redis_disconnected(history: Sequence[Observation], rule: Invariant) -
     if redis.state is NodeState.UNKNOWN:
         yield Undecided(rule.name, _REDIS, redis.reason)
     elif redis.state is NodeState.DOWN:
-        yield _outage(history, rule, redis)
+        yield _outage(rule, redis)
     else:
         yield from _cut_off(history, rule)
     blamed = _blamed(now)
@@ -52,18 +52,22 @@ def _check_redis_disconnected(history: Sequence[Observation], rule: Invariant) -
 
 
 def _cut_off(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
-    """Redis answers the observer: findings for whoever two readings in a row blame."""
+    """Redis answers the observer: findings for whoever has been to blame for long enough."""
+    assert rule.threshold is not None
     now = history[-1]
-    before = _blamed(history[-2]) if len(history) > 1 else frozenset()
     for component in sorted(_blamed(now)):
-        if component not in before:
-            yield Undecided(rule.name, component, "not ready in one reading only")
+        if _blamed_for_s(history, component) < rule.threshold:
+            yield Undecided(rule.name, component, f"not ready for less than {rule.threshold} s")
             continue
         reasons = {n.name: n.reason for n in node_members(now) if n.facts.get("ready") is False}
         message = f"{component} cannot reach Redis: {now.node(component).reason}"
         if component == _REDIS:
             message = f"Redis answers, but no node can use it: {'; '.join(sorted(set(reasons.values())))}"
         yield Violation(rule.name, component, message, rule.severity, {"not_ready": reasons})
+
+
+def _blamed_for_s(history: Sequence[Observation], component: str) -> float:
+    return lasting_s(history, lambda seen: component in _blamed(seen))
 
 
 def _blamed(observation: Observation) -> frozenset[str]:
@@ -80,7 +84,8 @@ NODE_DOWN = Invariant(
     description="Every expected node answers its liveness probe: it neither refuses connections nor stays silent.",
     check=_check_node_down,
     grace_s=1.0,
-    window_s=10.0,
+    threshold=1.4,
+    unit="s of silence",
 )
 
 REDIS_DISCONNECTED = Invariant(
@@ -89,4 +94,6 @@ REDIS_DISCONNECTED = Invariant(
     check=_check_redis_disconnected,
     grace_s=1.0,
     window_s=10.0,
+    threshold=0.9,
+    unit="s",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from operatorlab.subject import Node, NodeState, Observation
@@ -26,6 +26,18 @@ def node_members(observation: Observation) -> list[Node]:
 def is_live(node: Node) -> bool:
     """Whether the member answered at all."""
     return node.state in {NodeState.UP, NodeState.DEGRADED}
+
+
+def lasting_s(history: Sequence[Observation], holds: Callable[[Observation], bool]) -> float:
+    """For how long `holds` was true without a break: from the start of the first such reading to now, in seconds."""
+    newest = history[-1]
+    since = newest.monotonic + newest.duration_s
+    end = since
+    for observation in reversed(history):
+        if not holds(observation):
+            break
+        since = observation.monotonic
+    return end - since
 
 
 def samples(history: Sequence[Observation], node: str) -> list[Sample]:

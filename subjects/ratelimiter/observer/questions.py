@@ -1,0 +1,55 @@
+"""Questions that may outlive the reading that asked them.
+
+A reading waits only so long for an answer. A question that is still open then is not taken back: it is
+what the next reading waits for. So a node that needs 0.6 s for everything is slow, and answers; were its
+probes dropped at every deadline, it would look dead. There is one open question of a kind at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from subjects.ratelimiter.observer.silence import Kind, Silence
+
+_HELD_UP_S = 0.05
+"""Waking up this much too late says that the observer itself did not get to run."""
+_T = TypeVar("_T")
+
+
+class Questions:
+    """The open questions, by a key of the caller's."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, ...], asyncio.Task[Any]] = {}
+
+    async def ask(self, key: tuple[str, ...], question: Callable[[], Awaitable[_T]], wait_s: float) -> _T | Silence:
+        """The answer to the question that is open under `key`, else to `question`; a Silence if none came in time."""
+        if key not in self._open:
+            self._open[key] = asyncio.create_task(_answer(question()), name=" ".join(key))
+        task: asyncio.Task[_T | Silence] = self._open[key]
+        due = asyncio.get_running_loop().time() + wait_s
+        await asyncio.wait({task}, timeout=wait_s)
+        if task.done():
+            del self._open[key]
+            return task.result()
+        late = asyncio.get_running_loop().time() - due
+        if late > _HELD_UP_S:
+            return Silence(Kind.UNSEEN, f"the observer itself was held up for {late:.2f} s")
+        return Silence(Kind.HUNG, f"connections are not refused, but no answer came within {wait_s:g} s")
+
+    async def drop(self) -> None:
+        """Take back whatever is open."""
+        for task in self._open.values():
+            task.cancel()
+        await asyncio.gather(*self._open.values(), return_exceptions=True)
+        self._open.clear()
+
+
+async def _answer(question: Awaitable[_T]) -> _T | Silence:
+    """What a probe was told, or its silence as a value."""
+    try:
+        return await question
+    except Silence as silence:
+        return silence
