@@ -92,13 +92,15 @@ def all_processes(blueprint: Blueprint) -> list[Process]:
     return sorted([*links, *blueprint.processes], key=lambda process: process.order)
 
 
-def unwritable(value: str) -> str:
-    """Why the supervisor's file cannot hold `value`; empty if it can."""
-    if "\n" in value or "\r" in value or "\0" in value:
+def unwritable(value: str, *, quoted: bool = False) -> str:
+    """Why the supervisor's file cannot hold `value`; empty if it can. `quoted` is for values of the environment."""
+    if any(mark in value for mark in "\n\r\0"):
         return "a line break"
     for comment in (";", "#"):
         if f" {comment}" in value or f"\t{comment}" in value:
             return f"{comment!r} after a space, which starts a comment there"
+    if quoted and (("'" in value and '"' in value) or value[:1] in {"'", '"'} or value[-1:] in {"'", '"'}):
+        return "its quotation marks"
     return ""
 
 
@@ -211,9 +213,9 @@ def _program(root: Path, process: Process) -> str:
 
 
 def _quote(value: str) -> str:
+    if why := unwritable(value, quoted=True):
+        raise StartFailed(f"supervisord's file cannot hold the environment value {value!r}: {why}")
     mark = "'" if '"' in value else '"'
-    if mark in value or value[:1] in {"'", '"'} or value[-1:] in {"'", '"'}:
-        raise StartFailed(f"supervisord's file cannot hold the environment value {value!r}: its quotation marks")
     return f"{mark}{value}{mark}"
 
 
