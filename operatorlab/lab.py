@@ -16,7 +16,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -341,8 +341,8 @@ class _Running:
     deployment: ProcessDeployment
     board: Board
     monitor: Monitor
-    tasks: list[asyncio.Task[None]]
-    faults: dict[str, tuple[Fault, Mapping[str, object]]]
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    faults: dict[str, tuple[Fault, Mapping[str, object]]] = field(default_factory=dict)
 
 
 def find_fault(subject: Subject, name: str, target: str | None = None) -> Fault:
