@@ -1,0 +1,135 @@
+"""What happened in one run, on one clock, read from the audit file alone.
+
+Seconds count from the first injected fault, or from the first ticket where nothing was injected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from operatorlab.errors import UserError
+from operatorlab.widgets.shapes import RowsLike
+from operatorlab.widgets.text import short, visible
+
+BEFORE_S, AFTER_S = 3.0, 3.0
+"""How much of the clients' experience is told before the first and after the last event."""
+_FAULTS = "select name, target, injected_mono, healed_mono from faults where run = ? order by injected_mono"
+_TICKETS = """
+    select invariant, component, state, opened_mono, holding_since_mono, closed_mono from tickets where run = ?
+    order by opened_mono
+"""
+_COMMANDS = "select command, started_mono, duration_s, exit_code from commands where run = ? order by started_mono"
+_SESSIONS = "select brain, outcome, started_mono, ended_mono from sessions where run = ? order by started_mono"
+_CLIENTS = """
+    select mono, sent, errors from client_samples where run = ? and sent > 0 and mono between ? and ? order by mono
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened at once; `kind` is fault, detected, recovered or resolved."""
+
+    second: float
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Something that lasted; `kind` is fault, ticket, session or command."""
+
+    lane: str
+    start: float
+    end: float
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One run. `answered` pairs a second with the share (0..1) of requests that clients got answered."""
+
+    run: str
+    moments: tuple[Moment, ...]
+    spans: tuple[Span, ...]
+    answered: tuple[tuple[float, float], ...] = field(repr=False)
+
+    @property
+    def words(self) -> str:
+        """The story for those who do not see the chart."""
+        told = "; ".join(f"{m.label} at {m.second:.1f} s" for m in self.moments)
+        commands = sum(span.kind == "command" for span in self.spans)
+        share = f" Clients got at least {min(s for _, s in self.answered):.0%} answered." if self.answered else ""
+        return f"Timeline of {self.run}: {told}. The operator ran {commands} commands.{share}"
+
+
+def story(db: RowsLike, run: str) -> Story:
+    """Read the story of `run`; UserError if neither a fault nor a ticket is on record for it."""
+    faults, tickets = _rows(db, _FAULTS, run), _rows(db, _TICKETS, run)
+    starts = [row["injected_mono"] for row in faults] or [row["opened_mono"] for row in tickets]
+    if not starts:
+        raise UserError(f"the audit knows no fault and no ticket of run {run!r}", next_step="operatorlab audit list")
+    zero = starts[0]
+    sessions, commands = _rows(db, _SESSIONS, run), _rows(db, _COMMANDS, run)
+    moments = sorted([*_fault_moments(faults, zero), *_ticket_moments(tickets, zero)], key=lambda m: m.second)
+    ends = [m.second for m in moments] + [row["ended_mono"] - zero for row in sessions if row["ended_mono"]]
+    ends += [row["started_mono"] - zero + (row["duration_s"] or 0) for row in commands]
+    last = max(ends)
+    spans = (
+        *_fault_spans(faults, zero, last),
+        *_ticket_spans(tickets, zero, last),
+        *_session_spans(sessions, zero, last),
+        *_command_spans(commands, zero, last),
+    )
+    seen = db.query(_CLIENTS, [run, zero - BEFORE_S, zero + last + AFTER_S])
+    answered = tuple((row["mono"] - zero, 1 - row["errors"] / row["sent"]) for row in seen)
+    return Story(run, tuple(moments), spans, answered)
+
+
+def _rows(db: RowsLike, sql: str, run: str) -> list[dict[str, Any]]:
+    return list(db.query(sql, [run]))
+
+
+def _fault_moments(faults: Iterable[Mapping[str, Any]], zero: float) -> Iterable[Moment]:
+    for row in faults:
+        yield Moment(row["injected_mono"] - zero, "fault", f"{row['name']} on {row['target']}")
+
+
+def _ticket_moments(tickets: Iterable[Mapping[str, Any]], zero: float) -> Iterable[Moment]:
+    for row in tickets:
+        yield Moment(row["opened_mono"] - zero, "detected", f"{_title(row)} opened")
+        if row["holding_since_mono"] is not None and row["closed_mono"] is not None:
+            yield Moment(row["holding_since_mono"] - zero, "recovered", f"{_title(row)} holds again")
+        if row["closed_mono"] is not None:
+            yield Moment(row["closed_mono"] - zero, "resolved", f"{_title(row)} {row['state'].replace('_', ' ')}")
+
+
+def _fault_spans(faults: Iterable[Mapping[str, Any]], zero: float, last: float) -> Iterable[Span]:
+    for row in faults:
+        end = row["healed_mono"] - zero if row["healed_mono"] is not None else last
+        yield Span("fault", row["injected_mono"] - zero, end, "fault", f"{row['name']} on {row['target']}")
+
+
+def _ticket_spans(tickets: Iterable[Mapping[str, Any]], zero: float, last: float) -> Iterable[Span]:
+    for row in tickets:
+        end = row["closed_mono"] - zero if row["closed_mono"] is not None else last
+        yield Span(_title(row), row["opened_mono"] - zero, end, "ticket", row["state"].replace("_", " "))
+
+
+def _session_spans(sessions: Iterable[Mapping[str, Any]], zero: float, last: float) -> Iterable[Span]:
+    for row in sessions:
+        end = row["ended_mono"] - zero if row["ended_mono"] is not None else last
+        yield Span("operator", row["started_mono"] - zero, end, "session", f"{row['brain']}: {row['outcome']}")
+
+
+def _command_spans(commands: Iterable[Mapping[str, Any]], zero: float, last: float) -> Iterable[Span]:
+    for row in commands:
+        start = row["started_mono"] - zero
+        end = start + row["duration_s"] if row["duration_s"] is not None else last
+        yield Span("operator", start, end, "command", short(visible(row["command"]), 60))
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    return visible(f"{row['invariant']} {row['component']}")
