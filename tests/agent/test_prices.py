@@ -12,7 +12,8 @@ AT = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def answer(model: str, **usage: Any) -> BetaMessage:
-    return BetaMessage.model_construct(id="m", type="message", role="assistant", model=model, content=[], usage=_usage(usage))
+    seen = _usage(usage)
+    return BetaMessage.model_construct(id="m", type="message", role="assistant", model=model, content=[], usage=seen)
 
 
 def _usage(fields: dict[str, Any]) -> Any:
