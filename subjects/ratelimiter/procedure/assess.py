@@ -6,6 +6,7 @@ a consequence and no trouble of their own; the next look, after a repair, shows 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -14,6 +15,7 @@ from operatorlab.subject import FaultKind
 from subjects.ratelimiter.procedure.picture import LinkSeen, NodeSeen, Picture, ProcessSeen, obstacles
 from subjects.ratelimiter.procedure.reading import reason
 
+_OURS = re.compile(r"redis|(link-)?node-\d+")  # what else may run here is not this procedure's to judge
 _DEAD = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
 _REFUSALS = {
     "NOAUTH": FaultKind.CREDENTIALS,
@@ -62,9 +64,8 @@ def assess(picture: Picture) -> tuple[Trouble, ...]:
 
 def _processes(picture: Picture) -> Iterator[Trouble]:
     links = {link.name for link in picture.links}
-    known = {"redis"} | links | {node.name for node in picture.nodes}
     for one in sorted(picture.processes.values(), key=lambda one: (one.name != "redis", one.name not in links)):
-        if one.name not in known:
+        if not _OURS.fullmatch(one.name):
             continue
         if one.state in _DEAD:
             yield _dead(one, picture)

@@ -52,7 +52,7 @@ class Cluster:
         options = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
         await self.spawn("redis", str(find_program("redis-server")), "--port", str(self.redis_port), *options)
         async with self.redis() as redis:
-            await until(redis.ping)
+            await _until(redis.ping)
 
     async def start_node(self, name: str = "node-1", *, ready: bool = True, **changed: object) -> str:
         self.configure(name, **changed)
@@ -62,7 +62,7 @@ class Cluster:
         async def answers() -> None:
             (await self.http.get(f"{url}/{'ready' if ready else 'health'}")).raise_for_status()
 
-        await until(answers)
+        await _until(answers)
         return url
 
     @contextlib.asynccontextmanager
@@ -93,7 +93,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def until(deed: Callable[[], Awaitable[object]], deadline_s: float = 20) -> None:
+async def _until(deed: Callable[[], Awaitable[object]], deadline_s: float = 20) -> None:
     """Repeat what fails until it does not."""
     async with asyncio.timeout(deadline_s):
         while True:
@@ -103,6 +103,11 @@ async def until(deed: Callable[[], Awaitable[object]], deadline_s: float = 20) -
                 await asyncio.sleep(0.02)
             else:
                 return
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]:
+    return _until
 
 
 @pytest.fixture
