@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from operatorlab.deploy.supervisor import all_processes, unwritable
 from operatorlab.deploy.system import CONF, link_file
@@ -31,11 +32,24 @@ def blueprint_problems(subject: Subject) -> list[str]:
     if not isinstance(first, Blueprint):
         return [f"blueprint() must return a Blueprint, not {first!r}"]
     same = [] if first == second else ["blueprint() of the same site must be the same each time; a reset relies on it"]
+    if shape := list(_shape(first)):
+        return shape
     problems = [*same, *_processes(first, subject), *_links(first, subject), *_files(first)]
     return [f"blueprint: {problem}" for problem in problems]
 
 
-def _processes(blueprint: Blueprint, subject: Subject) -> Iterator[str]:
+# What a blueprint claims to hold is what is being checked: here its types are not believed.
+
+
+def _shape(blueprint: Any) -> Iterator[str]:
+    for field in ("processes", "links"):
+        if not isinstance(getattr(blueprint, field), tuple):
+            yield f"blueprint: {field} must be a tuple, not {getattr(blueprint, field)!r}"
+    if not isinstance(blueprint.files, Mapping):
+        yield f"blueprint: files must be a mapping from paths to texts, not {blueprint.files!r}"
+
+
+def _processes(blueprint: Any, subject: Subject) -> Iterator[str]:
     good = []
     for process in blueprint.processes:
         if isinstance(process, Process):
@@ -51,7 +65,7 @@ def _processes(blueprint: Blueprint, subject: Subject) -> Iterator[str]:
             yield f"member {member.name!r} has no process of its name"
 
 
-def _process(process: Process) -> Iterator[str]:
+def _process(process: Any) -> Iterator[str]:
     if not isinstance(process.name, str) or not process.name or set(process.name) & set("/:,;% \t\n[]"):
         yield "its name must do as a file name, without spaces or any of / : , ; % [ ]"
     if not isinstance(process.order, int) or not 0 <= process.order <= 999:
@@ -72,7 +86,7 @@ def _process(process: Process) -> Iterator[str]:
             yield f"env {name!r} cannot be set by supervisord: {why}"
 
 
-def _links(blueprint: Blueprint, subject: Subject) -> Iterator[str]:
+def _links(blueprint: Any, subject: Subject) -> Iterator[str]:
     members = {member.name for member in subject.members}
     links = [link for link in blueprint.links if isinstance(link, Link)]
     yield from (f"{link!r} is not a Link" for link in blueprint.links if not isinstance(link, Link))
@@ -95,7 +109,7 @@ def _links(blueprint: Blueprint, subject: Subject) -> Iterator[str]:
         yield f"process {name!r} has the name of a link's process"
 
 
-def _files(blueprint: Blueprint) -> Iterator[str]:
+def _files(blueprint: Any) -> Iterator[str]:
     reserved = {PurePosixPath(CONF), *(PurePosixPath(link_file(x)) for x in blueprint.links if isinstance(x, Link))}
     for name, text in blueprint.files.items():
         path = PurePosixPath(name)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from operatorlab.deploy.kin import end_kin
-from operatorlab.deploy.records import FILE, LabRecord, LabState, read_records
+from operatorlab.deploy.records import LabRecord, LabState, read_records
 from operatorlab.deploy.supervisor import Supervisor
+from operatorlab.errors import BadParameter, UnknownName
 
 
 def labs() -> list[LabRecord]:
@@ -23,6 +25,32 @@ def labs() -> list[LabRecord]:
 def ports_of_others(run_id: str) -> frozenset[int]:
     """The ports that other labs use or may use again: those of their stopped members, too."""
     return frozenset(port for record in labs() if record.run_id != run_id for port in record.ports.values())
+
+
+def the_lab(run_id: str | None = None) -> LabRecord:
+    """The lab of that run id, or whose run id begins so; without one, the only lab there is.
+
+    UnknownName if there is none such, BadParameter if it could be several.
+    """
+    there = labs()
+    exact = [record for record in there if record.run_id == run_id]
+    chosen = exact or [record for record in there if record.run_id.startswith(run_id or "")]
+    if len(chosen) == 1:
+        return chosen[0]
+    if chosen:
+        ids = ", ".join(record.run_id for record in chosen)
+        raise BadParameter(f"which lab? there is {ids}", next_step="name one of them")
+    if run_id:
+        raise UnknownName("lab", run_id, [record.run_id for record in there], next_step="operatorlab status")
+    raise BadParameter("no lab runs", next_step="operatorlab up ratelimiter")
+
+
+async def take_down(record: LabRecord) -> LabRecord:
+    """End every process of a lab and remove its system but for the logs; the record says it is down."""
+    await end_kin(record.run_id, record.root)
+    Supervisor(record.socket).remove()
+    await asyncio.to_thread(_remove_system, record.root)
+    return record.changed(state=LabState.DOWN, ended_at=datetime.now(UTC))
 
 
 async def cleanup(
@@ -44,15 +72,22 @@ async def cleanup(
 
 
 async def remove(record: LabRecord) -> None:
-    """End every process of a lab and remove what it wrote. Files that others put into its folder stay."""
+    """End every process of a lab and remove its folder."""
     await end_kin(record.run_id, record.root)
     Supervisor(record.socket).remove()
-    await asyncio.to_thread(_remove_folder, record)
+    await asyncio.to_thread(_remove_tree, record.folder)
 
 
-def _remove_folder(record: LabRecord) -> None:
-    if record.root.is_dir():
-        shutil.rmtree(record.root)
-    (record.folder / FILE).unlink(missing_ok=True)
-    if record.folder.is_dir() and not any(record.folder.iterdir()):
-        record.folder.rmdir()
+def _remove_system(root: Path) -> None:
+    for below in list(root.iterdir()) if root.is_dir() else []:
+        if below.is_symlink() or not below.is_dir():
+            below.unlink()
+        elif below.name != "log":
+            _remove_tree(below)
+
+
+def _remove_tree(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:  # another process cleans up as well
+        return

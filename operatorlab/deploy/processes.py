@@ -12,9 +12,7 @@ Any process can `attach` to a lab by its run id.
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,10 +82,13 @@ class ProcessDeployment:
             raise BadParameter(f"the lab {run_id} was taken down", next_step="operatorlab up")
         return cls(find_subject(record.source), record)
 
-    async def reset(self) -> None:
-        """As new: processes ended, data, logs and edits gone, links mended, everything started again."""
+    async def reset(self, *, spare: Collection[int] = ()) -> None:
+        """As new: processes ended, data, logs and edits gone, links mended, everything started again.
+
+        That includes what an operator left running; pids in `spare`, such as those of a client load, live on.
+        """
         await self._ensure_supervisor()
-        spared = {self.record.supervisor_pid or 0}
+        spared = {self.record.supervisor_pid or 0, *spare}
         await end_kin(self.run_id, self.root, spare=spared)
         await settled(self._supervisor, frozenset(process.name for process in self._processes))
         wipe_system(self.root)
@@ -100,10 +101,7 @@ class ProcessDeployment:
 
         Repeating it does no harm. Nothing the lab started survives, whatever state it is in.
         """
-        await end_kin(self.run_id, self.root)
-        self._supervisor.remove()
-        await asyncio.to_thread(_remove_system, self.root)
-        self.record = self.record.changed(state=LabState.DOWN, ended_at=datetime.now(UTC))
+        self.record = await labs.take_down(self.record)
 
     # ── what it is ─────────────────────────────────────────────────────────────────────────────
 
@@ -266,13 +264,3 @@ def _begin(subject: Subject, run_id: str | None, keep: bool) -> LabRecord:
         owner_pid=pid,
         owner_started=started,
     ).save()
-
-
-def _remove_system(root: Path) -> None:
-    for below in list(root.iterdir()) if root.is_dir() else []:
-        if below.name == "log" and below.is_dir() and not below.is_symlink():
-            continue
-        if below.is_dir() and not below.is_symlink():
-            shutil.rmtree(below)
-        else:
-            os.unlink(below)  # noqa: PTH108 a link is removed, never what it points to

@@ -65,8 +65,14 @@ class LabRecord(BaseModel):
 
     @property
     def dead(self) -> bool:
-        """Whether nobody will ever take this lab down: its owner is gone, and it was not to be kept."""
-        return self.state is not LabState.DOWN and not self.keep and not self.owner_alive
+        """Whether nobody will ever take this lab down: its owner is gone, and it was not to be kept.
+
+        A lab from before the machine started is dead in any case.
+        """
+        if self.state is LabState.DOWN:
+            return False
+        before_boot = self.created_at.timestamp() < psutil.boot_time()
+        return before_boot or (not self.keep and not self.owner_alive)
 
     def save(self) -> LabRecord:
         """Write it, all or nothing; NotWritable if that cannot be done."""
