@@ -164,7 +164,9 @@ class _OverSocket(xmlrpc.client.Transport):
         self._control = control
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _SocketConnection(str(host), self._control)
+        connection = _SocketConnection(str(host), self._control)
+        self._connection = host, connection  # as the parent does: `close` closes it
+        return connection
 
 
 class _SocketConnection(http.client.HTTPConnection):
