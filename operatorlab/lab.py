@@ -174,9 +174,7 @@ class Lab:
         stack.push_async_callback(clients.stop)
         self._background(clients.follow(self.store, self.run_id), "clients", self._now_running, stack)
 
-    def _background(
-        self, work: Coroutine[Any, Any, None], what: str, running: _Running, stack: AsyncExitStack
-    ) -> None:
+    def _background(self, work: Coroutine[Any, Any, None], what: str, running: _Running, stack: AsyncExitStack) -> None:
         task = asyncio.create_task(work, name=f"{what} of {running.deployment.run_id}")
         running.tasks.append(task)
         stack.push_async_callback(_end, task)
