@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,31 +22,32 @@ _Said = list[tuple[str, str]]
 
 
 class Nursery:
-    """A process of `writer.py` whose children write, one at a time."""
+    """A process of `writer.py` whose children write."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def ask(self, path: Path, name: str, rounds: int = 0) -> None:
-        """Ask for a child that writes."""
+    def ask(self, path: Path, name: str, *, rounds: int = 0, children: int = 1) -> None:
+        """Ask for children that write `rounds` rounds each; 0 until they are killed."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{path} {name} {rounds}\n")
+        self._process.stdin.write(f"{path} {name} {rounds} {children}\n")
         self._process.stdin.flush()
 
     def born(self) -> int:
-        """The pid of the child that was asked for, once it is there."""
+        """The pid of a child that was asked for, once it is there."""
         word, pid = self._hear()
         assert word == "born"
         return int(pid)
 
     def acknowledged(self, until: Callable[[int], bool] = lambda _: False) -> _Said:
-        """What the child says, until there are enough lines of it or it is dead."""
+        """What the children say, until there are enough lines of it or all are dead."""
         said: _Said = []
         while not until(len(said)):
             word, value = self._hear()
             if word == "dead":
                 break
-            said.append((word, value))
+            if word != "born":
+                said.append((word, value))
         return said
 
     def _hear(self) -> tuple[str, str]:
@@ -58,14 +59,15 @@ class Nursery:
 @contextmanager
 def nursery() -> Iterator[Nursery]:
     command = [sys.executable, str(_WRITER)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         try:
             yield Nursery(process)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            assert process.stdout is not None
-            process.stdout.read()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # its children too
+            raise
+        process.communicate()
     assert process.returncode == 0
 
 
@@ -88,15 +90,11 @@ def _is_all_there(path: Path, said: _Said) -> None:
 
 def test_eight_processes_that_start_on_a_new_file_lose_nothing(path: Path) -> None:
     rounds = 25
-    with ExitStack() as stack:
-        nurseries = [stack.enter_context(nursery()) for _ in range(8)]
-        for number, each in enumerate(nurseries):
-            each.ask(path, f"run-{number}", rounds)
-        for each in nurseries:
-            each.born()
-        said = [each.acknowledged() for each in nurseries]
-    assert [len(lines) for lines in said] == [1 + 4 * rounds] * 8
-    _is_all_there(path, [line for lines in said for line in lines])
+    with nursery() as eight:
+        eight.ask(path, "run", rounds=rounds, children=8)
+        said = eight.acknowledged()
+    assert len(said) == 8 * (1 + 4 * rounds)
+    _is_all_there(path, said)
     with AuditStore(path, environment={}) as store:
         assert store.counts()["events"] == 8 * (2 + 4 * rounds)
         assert store.counts()["commands"] == 8 * rounds
@@ -107,9 +105,8 @@ def _kill_often(path: Path, kills: int, seed: int) -> None:
     moments = random.Random(seed)
     said: _Said = []
     with nursery() as mortal, nursery() as other:
-        other.ask(path, "bystander")
-        bystander = other.born()
         for number in range(kills):
+            other.ask(path, f"bystander-{number}", rounds=3)
             mortal.ask(path, f"mortal-{number}")
             child = mortal.born()
             wanted = moments.randrange(40)
@@ -117,10 +114,8 @@ def _kill_often(path: Path, kills: int, seed: int) -> None:
             time.sleep(moments.uniform(0, 0.004))  # anywhere between two acknowledgements, not just after one
             os.kill(child, signal.SIGKILL)
             said += mortal.acknowledged()
+            said += other.acknowledged()
             _is_all_there(path, said)
-        os.kill(bystander, signal.SIGKILL)
-        said += other.acknowledged()
-    _is_all_there(path, said)
     with AuditStore(path, environment={}) as store:
         unfinished = store.rows("select session from commands where ended_at is null")
         assert len(unfinished) == len({row["session"] for row in unfinished})  # at most the last one of each

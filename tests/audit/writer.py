@@ -1,7 +1,7 @@
 """A process that writes to an audit file and says on its standard output what was committed.
 
-python writer.py            reads lines `path name rounds`; for each forks a child that writes that many
-                            rounds (0: until it is killed), and says `dead` once the child is gone
+It reads lines `path name rounds children`; for each it forks so many children that each write so many
+rounds (0: until killed), and says `dead` once all of them are gone.
 """
 
 from __future__ import annotations
@@ -50,16 +50,22 @@ def _begin(store: AuditStore, name: str) -> str:
 
 
 def nurse() -> None:
-    """Forks, so that a child costs no start of an interpreter, and waits for it."""
+    """Forks, so that a child costs no start of an interpreter, and waits for its children."""
     for line in sys.stdin:
-        path, name, rounds = line.split()
-        child = os.fork()
-        if child == 0:
-            write(Path(path), name, int(rounds))
-            os._exit(0)
-        say("born", child)
-        _, status = os.waitpid(child, 0)
-        say("dead", status)
+        path, name, rounds, children = line.split()
+        pids = [fork(Path(path), f"{name}-{number}", int(rounds)) for number in range(int(children))]
+        statuses = [os.waitpid(pid, 0)[1] for pid in pids]
+        say("dead", max(statuses))
+
+
+def fork(path: Path, name: str, rounds: int) -> int:
+    """The pid of a new child that writes."""
+    child = os.fork()
+    if child == 0:
+        say("born", os.getpid())
+        write(path, name, rounds)
+        os._exit(0)
+    return child
 
 
 if __name__ == "__main__":
