@@ -95,22 +95,32 @@ class Board:
 
     async def settled(self, incident: str, timeout_s: float | None = None) -> list[Ticket]:
         """Wait until no ticket of `incident` is being verified; its tickets. TimedOut after `timeout_s`."""
-        return await self._until(incident, lambda t: t.state is not TicketState.VERIFYING, timeout_s)
+        return await self._until(incident, _decided, timeout_s)
 
     async def closed(self, incident: str, timeout_s: float | None = None) -> list[Ticket]:
         """Wait until every ticket of `incident` is closed; its tickets. TimedOut after `timeout_s`."""
         return await self._until(incident, lambda t: not t.is_live, timeout_s)
 
+    async def verdict(self, ticket: str, timeout_s: float | None = None) -> Ticket:
+        """Wait until a ticket is no longer being verified; the ticket. TimedOut after `timeout_s`."""
+        (one,) = await self._poll(lambda: [self.ticket(ticket)], _decided, timeout_s)
+        return one
+
     async def _until(self, incident: str, done: Callable[[Ticket], bool], timeout_s: float | None) -> list[Ticket]:
+        return await self._poll(lambda: self.incident_tickets(incident), done, timeout_s)
+
+    async def _poll(
+        self, read: Callable[[], list[Ticket]], done: Callable[[Ticket], bool], timeout_s: float | None
+    ) -> list[Ticket]:
         # Another process may make the change, so this asks the file.
         deadline = None if timeout_s is None else self._clock.now().monotonic + timeout_s
         while True:
-            tickets = self.incident_tickets(incident)
+            tickets = read()
             if all(done(ticket) for ticket in tickets):
                 return tickets
             if deadline is not None and self._clock.now().monotonic >= deadline:
-                stand = ", ".join(f"{t.fingerprint} {t.state.value}" for t in tickets)
-                raise TimedOut(f"after {timeout_s:g} s incident {incident} stands at: {stand}")
+                stand = ", ".join(f"{t.fingerprint} is {t.state.value}" for t in tickets)
+                raise TimedOut(f"no verdict after {timeout_s:g} s: {stand}")
             await asyncio.sleep(_POLL_S)
 
     # ── the monitor ────────────────────────────────────────────────────────────────────────────
@@ -302,6 +312,10 @@ class Board:
             at = self._clock.now()
             self._store.append(f"ticket.{what}", payload, run=self.run_id, session=session, ticket=after.id, at=at)
         return bool(what)
+
+
+def _decided(ticket: Ticket) -> bool:
+    return ticket.state is not TicketState.VERIFYING
 
 
 def _standing(ticket: Ticket) -> str:

@@ -6,8 +6,8 @@ Every write belongs inside one `store.atomic()` of the caller, together with the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from ulid import ULID
 
@@ -16,6 +16,8 @@ from operatorlab.clock import Instant
 from operatorlab.errors import BadParameter, UnknownName
 from operatorlab.monitor.rows import instant_columns, row_of, ticket_of
 from operatorlab.monitor.tickets import Refused, Ticket, TicketState
+
+T = TypeVar("T")
 
 
 def new_id() -> str:
@@ -63,7 +65,7 @@ class Ledger:
     def ticket(self, short: str) -> Ticket:
         """The ticket whose id is, begins or ends with `short`, in any case."""
         found = self.tickets("id like :head or id like :tail", **_ends(short))
-        return _the_one(short, found, self.tickets)
+        return _the_one(short, {ticket.id: ticket for ticket in found}, self.store)
 
     def insert(self, ticket: Ticket) -> None:
         """Add a ticket."""
@@ -130,6 +132,35 @@ class Ledger:
         self.store.db.execute(f"insert into {table} ({columns}) values ({places})", dict(row))  # noqa: S608  see above
 
 
+def run_of_ticket(store: AuditStore, short: str) -> tuple[str, str]:
+    """The run and the whole id of the ticket whose id is, begins or ends with `short`, in any run."""
+    sql = "select run, id from tickets where id like :head or id like :tail"
+    found = {str(row["id"]): (str(row["run"]), str(row["id"])) for row in store.rows(sql, _ends(short))}
+    return _the_one(short, found, store)
+
+
+def find_tickets(
+    store: AuditStore, *, run: str | None, ended_runs: bool, closed: bool, states: Sequence[str] = (), limit: int = 0
+) -> list[Ticket]:
+    """Tickets of any run (or of `run`), newest first; at most `limit` unless that is 0."""
+    if run is not None:
+        Ledger(store, run)
+    rows = store.rows(
+        "select t.* from tickets t join runs r on r.id = t.run where (:run is null or r.id = :run) "
+        "and (:ended_runs or r.ended_at is null) and (:closed or t.closed_at is null) "
+        "and (:states = '[]' or t.state in (select value from json_each(:states))) "
+        "order by t.opened_at desc, t.rowid desc limit :limit",
+        {
+            "run": run,
+            "ended_runs": ended_runs,
+            "closed": closed,
+            "states": json.dumps(list(states)),
+            "limit": limit or -1,
+        },
+    )
+    return [ticket_of(row) for row in rows]
+
+
 def _ends(short: str) -> dict[str, str]:
     if len(short) < 4 or not short.isalnum():
         raise BadParameter(
@@ -140,10 +171,10 @@ def _ends(short: str) -> dict[str, str]:
     return {"head": f"{short.upper()}%", "tail": f"%{short.upper()}"}
 
 
-def _the_one(short: str, found: list[Ticket], everything: Callable[[], list[Ticket]]) -> Ticket:
+def _the_one(short: str, found: Mapping[str, T], store: AuditStore) -> T:
     if not found:
-        raise UnknownName("ticket", short, [ticket.id for ticket in everything()], next_step="operatorlab tickets")
+        rows = store.rows("select id from tickets order by rowid desc limit 20")
+        raise UnknownName("ticket", short, [str(row["id"]) for row in rows], next_step="operatorlab tickets")
     if len(found) > 1:
-        ids = ", ".join(ticket.id for ticket in found)
-        raise Refused(f"{short!r} fits {len(found)} tickets: {ids}", next_step="give more of its id")
-    return found[0]
+        raise Refused(f"{short!r} fits {len(found)} tickets: {', '.join(found)}", next_step="give more of its id")
+    return next(iter(found.values()))

@@ -13,6 +13,8 @@ from operatorlab.clock import Instant
 from operatorlab.subject import Blind, Deployment, Member, Node, NodeState, Observation, Observer, Subject
 
 _CLOSING_S = 0.3
+_ENDING_S = 0.05
+"""How long a cancelled look may take to end before the next cycle finds it still hanging."""
 
 
 class LookFailed(Exception):
@@ -43,6 +45,7 @@ class Looker:
         await asyncio.wait({self._running}, timeout=self._deadline_s)
         if not self._running.done():
             self._running.cancel()
+            await asyncio.wait({self._running}, timeout=_ENDING_S)
             raise LookFailed(f"no answer within {self._deadline_s:g} s")
         return self._plausible(_result(self._running))
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Thread
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from operatorlab.errors import PortTaken
 from operatorlab.monitor.tickets import TicketState
@@ -64,17 +67,25 @@ class Metrics:
             self._tickets.labels(state.value).set(counts.get(state, 0))
 
 
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's signature
+        """Say nothing: a scrape is not news."""
+
+
 @contextmanager
 def served(registry: CollectorRegistry, port: int) -> Iterator[str]:
     """Serve `registry` on 127.0.0.1 while the context lasts; yields the address. Port 0 takes a free one."""
     try:
-        server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+        server = make_server("127.0.0.1", port, make_wsgi_app(registry), ThreadingWSGIServer, _Quiet)
     except OSError as trouble:
         raise PortTaken(
             f"cannot serve metrics on port {port}: {trouble.strerror}",
-            cause="another program listens there",
+            cause="another program listens there, or the port needs more rights",
             next_step="--metrics-port 0 takes a free one",
         ) from trouble
+    # prometheus_client's own server looks for the end only twice a second; ending must be quick.
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="metrics", daemon=True)
+    thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/metrics"
     finally:

@@ -12,11 +12,11 @@ from operatorlab.clock import Instant
 from operatorlab.monitor.board import Board
 from operatorlab.monitor.tickets import Policy
 
-HERE = Path(__file__).parent
-if str(HERE) not in sys.path:
-    sys.path.append(str(HERE))  # lamps.py is also run by the processes that tests start
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:
+    sys.path.append(HERE)
 
-RUN = "lamps-test"
+from lamps import RUN, Files, Lamps  # noqa: E402  found through the line above
 
 
 @dataclass
@@ -61,3 +61,17 @@ def policy():
 @pytest.fixture
 def board(store, clock, policy):
     return Board(store, RUN, policy, clock)
+
+
+@pytest.fixture
+def files(tmp_path):
+    root = tmp_path / "lamps"
+    root.mkdir()
+    files = Files(root)
+    files.put_all("on")
+    return files
+
+
+@pytest.fixture
+def lamps():
+    return Lamps()

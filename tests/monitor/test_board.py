@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from lamps import RUN
 
 from operatorlab.audit import AuditStore
 from operatorlab.errors import BadParameter, TimedOut, UnknownName
@@ -10,8 +11,6 @@ from operatorlab.monitor.board import Board
 from operatorlab.monitor.judging import Patience
 from operatorlab.monitor.tickets import LeaseLost, Policy, Refused, TicketState
 from operatorlab.subject import Severity, Undecided, Violation
-
-from conftest import RUN  # isort: skip
 
 S = TicketState
 
@@ -325,6 +324,6 @@ async def test_waiting_for_a_verdict_and_for_the_end(board, judge):
 
 async def test_waiting_ends_in_time(board, judge):
     (ticket,) = judge(down())
-    with pytest.raises(TimedOut, match="node_down/node-2 open"):
+    with pytest.raises(TimedOut, match="node_down/node-2 is open"):
         await board.closed(ticket.incident, timeout_s=0)
     assert [t.id for t in await board.settled(ticket.incident, timeout_s=0)] == [ticket.id]
