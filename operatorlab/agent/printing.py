@@ -38,6 +38,7 @@ class Printer:
 
     def __init__(self, *, json_lines: bool, out: IO[str] | None = None) -> None:
         self._json_lines = json_lines
+        self._thought = ""
         self._console = _Console(file=out, highlight=False, soft_wrap=True)
 
     def hello(self, text: str) -> None:
@@ -54,7 +55,9 @@ class Printer:
         hidden = [f"[… {folded.hidden} lines …]"] if folded.hidden else []
         text = "\n".join(part for part in (folded.head, *hidden, folded.tail) if part)
         mark = _MARKS[step.kind]
-        if step.kind is StepKind.COMMAND:
+        if step.kind is StepKind.THOUGHT:
+            self._thought = step.text
+        if step.reasoning and step.reasoning not in self._thought:  # some say the same twice
             self._line(f"# {visible(step.reasoning)}", "green")
         self._line(mark + text.replace("\n", "\n" + " " * len(mark)), _STYLES[step.kind])
 

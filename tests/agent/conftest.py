@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx2
 import pytest
+import uvicorn
 from anthropic import AsyncAnthropic
 from anthropic.types.beta import BetaMessage
+from fastapi import FastAPI, Request
 
 from operatorlab.agent import Budget, Operator, Step
 from operatorlab.agent.prices import Price, price_of
@@ -216,3 +218,73 @@ class Kit:
 @pytest.fixture
 def kit() -> Kit:
     return Kit()
+
+
+@dataclass
+class Endpoint:
+    """A server that plays a small model: it runs `command`, then claims that all is well.
+
+    `seen` are the requests' headers and bodies.
+    """
+
+    url: str = ""
+    command: str = "touch up"
+    seen: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.post("/v1/messages")
+        async def messages(request: Request) -> dict[str, Any]:
+            body = await request.json()
+            self.seen.append((dict(request.headers), body))
+            return _answer(body, self.command)
+
+        return app
+
+
+def _answer(body: dict[str, Any], command: str) -> dict[str, Any]:
+    last = body["messages"][-1]["content"]
+    if isinstance(last, str):
+        arguments: dict[str, Any] = {"command": command, "reasoning": "it is missing"}
+        content = {"type": "tool_use", "id": "t1", "name": "shell", "input": arguments}
+    else:
+        shown = last[0]["content"]
+        heading = (shown if isinstance(shown, str) else shown[0]["text"]).splitlines()[0]
+        arguments = {
+            "outcome": "resolved",
+            "blamed": ["service"],
+            "kind": "data_loss",
+            "mechanism": "gone",
+            "evidence": [heading.split(" · ")[2]],
+            "alternatives": [],
+            "confidence": 1,
+            "changed": ["made it"],
+            "follow_ups": [],
+        }
+        content = {"type": "tool_use", "id": "t2", "name": "report", "input": arguments}
+    # As sparse as servers that resemble the API are: no stop_sequence, a model it made up, half a usage.
+    return {
+        "id": "x",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [content],
+        "stop_reason": "tool_use",
+        "usage": {"input_tokens": 5, "output_tokens": 5},
+    }
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[Endpoint]:
+    served = Endpoint()
+    server = uvicorn.Server(uvicorn.Config(served.app(), port=0, log_level="error", lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(20):
+        while not server.started:  # noqa: ASYNC110  uvicorn signals no event
+            await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    served.url = f"http://127.0.0.1:{port}"
+    yield served
+    server.should_exit = True
+    await serving
