@@ -1,0 +1,52 @@
+"""A home of its own for each test, a lab of the example subject, and the check that nothing survives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from operatorlab.deploy.processes import ProcessDeployment
+from operatorlab.registry import find_subject
+from operatorlab.subject import Subject
+
+HERE = Path(__file__).parent
+
+
+def started_below(folder: Path) -> list[str]:
+    """The processes that belong to labs in `folder`, whichever they are: by environment, or by where they work."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            system = process.environ().get("OPERATORLAB_SYSTEM") or process.cwd()
+            if folder in Path(system).parents and process.pid != os.getpid():
+                found.append(f"{process.pid} {process.cmdline()}")
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture(autouse=True)
+def lab_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """`OPERATORLAB_HOME` of this test; fails the test if a process of a lab in it survives."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("OPERATORLAB_HOME", str(home))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-not-for-the-lab")
+    yield home
+    assert not started_below(home)
+
+
+@pytest.fixture(scope="session")
+def example() -> Subject:
+    return find_subject(HERE / "example")
+
+
+@pytest.fixture
+async def lab(example: Subject) -> AsyncIterator[ProcessDeployment]:
+    """The example, up."""
+    deployment = await ProcessDeployment.up(example)
+    yield deployment
+    await deployment.down()
