@@ -58,14 +58,22 @@ class Trouble:
 
 def assess(picture: Picture) -> tuple[Trouble, ...]:
     """Everything that is wrong in `picture`, what others depend on first."""
-    checks = (_processes, _links, _redis, _silent, _unready, _overrides, _other_limits)
+    checks = (_configurations, _processes, _links, _redis, _silent, _unready, _overrides, _other_limits)
     return tuple(trouble for check in checks for trouble in check(picture))
+
+
+def _configurations(picture: Picture) -> Iterator[Trouble]:
+    for node, path in picture.unusable.items():
+        process = picture.process(node)
+        mechanism = f"{node} cannot be started as it is configured: {path} has no usable name, port and redis_port"
+        seen = f"{path} is not a usable configuration, and {node} is {process.state if process else 'not listed'}"
+        yield Trouble(node, FaultKind.MISCONFIGURATION, mechanism, seen, Remedy.NONE, node)
 
 
 def _processes(picture: Picture) -> Iterator[Trouble]:
     links = {link.name for link in picture.links}
     for one in sorted(picture.processes.values(), key=lambda one: (one.name != "redis", one.name not in links)):
-        if not _OURS.fullmatch(one.name):
+        if not _OURS.fullmatch(one.name) or one.name in picture.unusable:
             continue
         if one.state in _DEAD:
             yield _dead(one, picture)

@@ -62,12 +62,13 @@ def _files(picture: Picture) -> Looking:
         if path.startswith("etc/links/")
     }
     port = re.search(r"^port (\d+)", files.get("etc/redis.conf", ""), re.MULTILINE)
-    unseen = [f"{path}: not readable as configuration" for path, one in (nodes | links).items() if one is None]
+    unseen = [f"{path}: not readable as the rule of a link" for path, one in links.items() if one is None]
     if not nodes:
         unseen.append("etc/node-*.json: no configuration of a node was found")
     return replace(
         picture,
         nodes=tuple(node for node in nodes.values() if node),
+        unusable={reading.stem(path): path for path, one in nodes.items() if one is None},
         links=tuple(link for link in links.values() if link),
         redis=RedisSeen(int(port[1])) if port else None,
         declared=reading.limits_of("etc/limits.json", files.get("etc/limits.json", "")),

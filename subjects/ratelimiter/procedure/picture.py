@@ -118,6 +118,7 @@ class Picture:
 
     processes: Mapping[str, ProcessSeen] = field(default_factory=dict)
     nodes: tuple[NodeSeen, ...] = ()
+    unusable: Mapping[str, str] = field(default_factory=dict)  # files that configure nothing, by node
     links: tuple[LinkSeen, ...] = ()
     redis: RedisSeen | None = None
     limits: tuple[LimitsSeen, ...] = ()
