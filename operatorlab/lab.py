@@ -13,7 +13,12 @@ starts it and another ends it, `await lab.start()` and `await lab.stop()` do the
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
+import functools
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
@@ -25,9 +30,9 @@ from operatorlab.audit import AuditStore
 from operatorlab.clients import Clients
 from operatorlab.clock import Clock, Instant, SystemClock
 from operatorlab.deploy.processes import ProcessDeployment
-from operatorlab.errors import BadParameter, OperatorLabError, TimedOut, UnknownName
+from operatorlab.errors import BadParameter, TimedOut, UnknownName
 from operatorlab.monitor.board import Board
-from operatorlab.monitor.loop import Cycle, Monitor
+from operatorlab.monitor.loop import Cycle, Monitor, MonitorStopped
 from operatorlab.monitor.tickets import Policy, Ticket, TicketState
 from operatorlab.registry import find_subject
 from operatorlab.subject import Fault, Observation, Subject
@@ -123,6 +128,8 @@ class Lab:
             store = self._given_store or stack.enter_context(AuditStore())
             deployment = await ProcessDeployment.up(self.subject)
             stack.push_async_callback(deployment.down)
+            stack.callback(atexit.unregister, last_resort := functools.partial(_take_down, deployment.run_id))
+            atexit.register(last_resort)
             self._running = await self._wire(store, deployment, stack)
             stack.callback(self._forget)
             await self.healthy()
@@ -158,11 +165,16 @@ class Lab:
         return running
 
     async def _watch_over(self, monitor: Monitor) -> None:
-        """The monitor, and its cycles handed to whoever subscribed."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(monitor.run())
-            while True:
-                self._publish(await monitor.next_cycle())
+        """The monitor, and its cycles handed to whoever subscribed. Raises what ended the monitor."""
+        running = asyncio.create_task(monitor.run(), name=repr(monitor))
+        try:
+            with contextlib.suppress(MonitorStopped):
+                while True:
+                    self._publish(await monitor.next_cycle())
+            await running
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
 
     async def _start_clients(self, stack: AsyncExitStack) -> None:
         if self.load is None:
@@ -177,7 +189,7 @@ class Lab:
     def _background(self, work: Coroutine[Any, Any, None], what: str, running: _Running, stack: AsyncExitStack) -> None:
         task = asyncio.create_task(work, name=f"{what} of {running.deployment.run_id}")
         running.tasks.append(task)
-        stack.push_async_callback(_end, task)
+        stack.push_async_callback(_end, task, running)
 
     def _forget(self) -> None:
         self._running = None
@@ -194,6 +206,11 @@ class Lab:
     def run_id(self) -> str:
         """The name of this run, in the audit and on disk."""
         return self.deployment.run_id
+
+    @property
+    def folder(self) -> Path:
+        """The lab's own folder, `runs/<run id>`."""
+        return self.deployment.folder
 
     @property
     def store(self) -> AuditStore:
@@ -268,6 +285,7 @@ class Lab:
             await asyncio.wait({wanted, *self._now_running.tasks}, return_when=asyncio.FIRST_COMPLETED)
             for task in self._now_running.tasks:
                 if task.done():
+                    self._now_running.told.add(task)
                     task.result()
             return await wanted
         finally:
@@ -340,6 +358,7 @@ class _Running:
     board: Board
     monitor: Monitor
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    told: set[asyncio.Task[None]] = field(default_factory=set)
     faults: dict[str, tuple[Fault, Mapping[str, object]]] = field(default_factory=dict)
 
 
@@ -363,12 +382,15 @@ def _what_is_wrong(cycle: Cycle | None) -> str:
     return "; ".join(wrong) or "everything looked well, but not all at once"
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a background task; what it failed with is raised, unless somebody was told already."""
+async def _end(task: asyncio.Task[None], running: _Running) -> None:
+    """Cancel a background task; what it failed with before is raised, unless somebody was told."""
     task.cancel()
-    try:
-        await task
-    except asyncio.CancelledError:
-        pass
-    except OperatorLabError:
-        raise
+    await asyncio.wait([task])
+    if not task.cancelled() and task not in running.told:
+        task.result()
+
+
+def _take_down(run_id: str) -> None:
+    """The last resort, at the end of Python: event loops and threads are gone by then, a new process can do it."""
+    command = [sys.executable, "-m", "operatorlab", "down", run_id]
+    subprocess.run(command, stdout=subprocess.DEVNULL, timeout=30, check=False)

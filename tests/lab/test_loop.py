@@ -1,12 +1,15 @@
 """The main job, end to end, on real processes: break, detect, operate, verify, heal."""
 
+import asyncio
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from operatorlab import AuditStore, Lab
 from operatorlab.agent import Outcome
-from operatorlab.errors import BadParameter, TimedOut, UnknownName
+from operatorlab.errors import BadParameter, StartFailed, TimedOut, UnknownName
 from operatorlab.monitor.tickets import TicketState
 from subjects.ratelimiter.subject import RateLimiter
 
@@ -101,3 +104,32 @@ async def test_a_failed_start_leaves_nothing_running(tmp_path: Path):
     store.close()
     with pytest.raises(Exception, match="closed"):
         await Lab("ratelimiter", store=store).start()
+
+
+async def test_a_lab_nobody_stopped_ends_with_its_python_process(own_home: Path):
+    forgetful = "import asyncio, operatorlab\nprint(asyncio.run(operatorlab.Lab(load='none').start()).run_id)"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", forgetful, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    run = out.decode().strip()
+    with AuditStore() as store:
+        assert [row["ended_how"] for row in store.db.query("select ended_how from runs where id = ?", [run])] != [None]
+
+
+async def test_a_client_load_that_dies_is_told_at_once():
+    async with Lab("ratelimiter") as lab:
+        clients = [p for p in psutil.process_iter() if _is_load_of(p, lab.run_id)]
+        assert len(clients) == 1
+        clients[0].kill()
+        with pytest.raises(StartFailed, match="client load ended"):
+            await lab.next_ticket(timeout_s=20)
+
+
+def _is_load_of(process: psutil.Process, run: str) -> bool:
+    try:
+        ours = process.environ().get("OPERATORLAB_RUN") == run
+        return ours and "subjects.ratelimiter.workload" in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
