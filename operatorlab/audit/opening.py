@@ -22,6 +22,7 @@ from operatorlab.home import make_folder
 
 BUSY_TIMEOUT_S = 30
 _MAGIC = b"SQLite format 3\0"
+_FORMAT, _WAL_FORMAT = 18, b"\2\2"  # https://www.sqlite.org/fileformat.html#file_format_version_numbers
 _CHECKED_ON_OPENING_BYTES = 16 * 2**20  # larger files are checked in full by `verify` only: opening stays quick
 SCHEMA_VERSION = 1
 
@@ -89,12 +90,13 @@ def _is_current(path: Path) -> bool:
     if not path.is_file():
         raise corrupt(path, "it is not a regular file")
     with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            raise corrupt(path, "it is not a database")
+        header = file.read(20)
+    if not header.startswith(_MAGIC):
+        raise corrupt(path, "it is not a database")
     while True:
         before = _traces(path)
         try:
-            return _look(path)
+            return _look(path) and header[_FORMAT : _FORMAT + 2] == _WAL_FORMAT
         except (AuditCorrupt, sqlite3.DatabaseError):
             if before == _traces(path):
                 raise
@@ -111,7 +113,7 @@ def _look(path: Path) -> bool:
     try:
         _refuse_damaged(db, path)
         _refuse_foreign(db, path)
-        return not migrations.pending(db) and db.journal_mode in ("wal", "off")  # "off" is how immutable reads as
+        return not migrations.pending(db)
     finally:
         db.close()
 
@@ -134,7 +136,8 @@ def _refuse_foreign(db: Database, path: Path) -> None:
         if db.table_names():
             raise corrupt(path, "it is a database of another program")
         return
-    known = {step.name for step in migrations.pending(Database(memory=True))}
+    with Database(memory=True) as blank:
+        known = {step.name for step in migrations.pending(blank)}
     if applied - known or version > SCHEMA_VERSION:
         raise AuditNewer(
             f"{path} was written by a later version of operatorlab (schema {version}, this one knows {SCHEMA_VERSION})",

@@ -76,6 +76,14 @@ def test_an_empty_file_becomes_an_audit_file(path: Path) -> None:
         assert store.db.journal_mode == "wal"
 
 
+def test_a_file_that_somebody_took_out_of_wal_is_put_back(filled: Path) -> None:
+    with closing(sqlite3.connect(filled)) as raw:
+        raw.execute("pragma journal_mode = delete")
+    with AuditStore(filled, environment={}) as store:
+        assert store.db.journal_mode == "wal"
+        assert store.verify().ok
+
+
 def test_a_creation_that_was_cut_short_is_finished(path: Path) -> None:
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("pragma journal_mode = wal")
