@@ -41,7 +41,7 @@ OBSERVER_BLIND = Invariant(
     check=_check_observer_blind,
     severity=Severity.WARNING,
     grace_s=1.0,
-    window_s=10.0,
+    window_s=5.0,
     threshold=1.9,
     unit="s",
 )

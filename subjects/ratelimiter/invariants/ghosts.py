@@ -91,6 +91,6 @@ GHOST_ALLOWING = Invariant(
     description="No key is allowed more requests in a window than was declared for it, whatever limit is in force.",
     check=_check_ghost_allowing,
     grace_s=0.5,
-    window_s=10.0,
+    window_s=5.0,
     unit="requests",
 )

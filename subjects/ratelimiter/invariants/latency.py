@@ -116,6 +116,6 @@ HIGH_LATENCY = Invariant(
     severity=Severity.WARNING,
     grace_s=0.5,
     window_s=4.0,
-    threshold=0.15,
+    threshold=0.1,
     unit="s",
 )

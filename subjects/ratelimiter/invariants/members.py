@@ -93,7 +93,7 @@ REDIS_DISCONNECTED = Invariant(
     description="Every live node can use Redis, and Redis answers.",
     check=_check_redis_disconnected,
     grace_s=1.0,
-    window_s=10.0,
+    window_s=5.0,
     threshold=0.9,
     unit="s",
 )

@@ -9,12 +9,15 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, RedisError, ResponseError
 
 from subjects.ratelimiter.limits import DECLARED, WINDOW_S
 from subjects.ratelimiter.observer.readings import KeyWindow, RedisReading
 from subjects.ratelimiter.observer.silence import Kind, Silence, deadline, silence_of
 from subjects.ratelimiter.service import scripts
+
+_REFUSALS = (ResponseError, AuthenticationError, AuthorizationError, BusyLoadingError)
+"""Errors that Redis itself sent: it lives. The client library counts some of them as broken connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class RedisProbe:
                 together.eval(scripts.COUNT, len(names), *names, key, declared, window_us)
             try:
                 return await together.execute(raise_on_error=False)
-            except ResponseError as refusal:
+            except _REFUSALS as refusal:
                 return [refusal]
             except (RedisError, OSError) as trouble:
                 raise silence_of(trouble, self._address) from trouble

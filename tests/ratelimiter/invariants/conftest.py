@@ -12,7 +12,7 @@ from subjects.ratelimiter.limits import CANARY, DECLARED
 from subjects.ratelimiter.observer.readings import CanaryCheck, Histogram, KeyWindow, NodeCounts, Readings, RedisReading
 
 NODES = ("node-1", "node-2", "node-3")
-BOUNDS = (0.1, 0.15, 0.5)
+BOUNDS = (0.05, 0.1, 0.5)
 LOOK_S = 0.02
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -25,7 +25,7 @@ def test_late_answers_with_a_good_one_between_are_no_outage(film, verdict):
 
 
 def test_a_hung_node_is_found_even_if_looks_are_rare(film, verdict):
-    film.step_s = 5.0
+    film.step_s = 4.0
     film.well(10).frame(down={"node-3": "hung"}).frame(down={"node-3": "hung"})
     assert set(verdict(film, "node_down").broken) == {"node-3"}
 

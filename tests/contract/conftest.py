@@ -1,0 +1,98 @@
+"""A whole rate limiter under its steady load, with a monitor that has no grace, shared by the tests of a file."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from operatorlab.audit import AuditStore
+from operatorlab.clients import Clients
+from operatorlab.deploy.processes import ProcessDeployment
+from operatorlab.monitor.board import Board
+from operatorlab.monitor.loop import Cycle, Monitor
+from operatorlab.monitor.tickets import Policy, Ticket
+from subjects.ratelimiter.subject import RateLimiter
+
+HEALTHY_WITHIN_S = 30.0
+POLICY = Policy(hold_s=1.0, reopen_s=0.0)  # each trouble is a ticket of its own, however soon it returns
+
+
+@dataclass
+class WatchedLab:
+    """A lab and the monitor that watches it."""
+
+    deployment: ProcessDeployment
+    monitor: Monitor
+    board: Board
+    watching: "asyncio.Task[None]"
+
+    async def cycle(self) -> Cycle:
+        """The next turn of the monitor; whatever ended it is raised."""
+        waiting = asyncio.ensure_future(self.monitor.next_cycle())
+        await asyncio.wait({waiting, self.watching}, return_when=asyncio.FIRST_COMPLETED)
+        if self.watching.done():
+            await self.watching
+        return await waiting
+
+    async def until(self, true: Callable[[Cycle], bool], within_s: float, what: str) -> float:
+        """Wait for a cycle of which `true` holds; seconds it took to the end of that cycle."""
+        began = time.monotonic()
+        while not true(cycle := await self.cycle()):
+            assert time.monotonic() - began < within_s, f"not {what} within {within_s} s: {self.describe(cycle)}"
+        return time.monotonic() - began
+
+    async def healthy(self) -> None:
+        """Everything up and seen, nothing broken, nothing undecided, every ticket closed."""
+
+        def well(cycle: Cycle) -> bool:
+            subject = self.monitor.subject
+            return subject.healthy(cycle.observation) and not cycle.findings and not self.board.live()
+
+        await self.until(well, HEALTHY_WITHIN_S, "healthy")
+
+    def live(self, fingerprint: str) -> Ticket | None:
+        return next((ticket for ticket in self.board.live() if ticket.fingerprint == fingerprint), None)
+
+    def describe(self, cycle: Cycle) -> str:
+        members = [f"{node.name} {node.state} {node.reason}" for node in cycle.observation.nodes]
+        return f"{members}; {cycle.findings}; {[ticket.fingerprint for ticket in self.board.live()]}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lab(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> AsyncIterator[WatchedLab]:
+    """`request.param`, where a file sets it, names the load."""
+    folder = tmp_path_factory.mktemp("contract")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OPERATORLAB_HOME", str(folder / "home"))
+        async with watched_lab(folder, getattr(request, "param", "steady")) as running:
+            yield running
+
+
+@contextlib.asynccontextmanager
+async def watched_lab(folder: Path, load: str) -> AsyncIterator[WatchedLab]:
+    subject = RateLimiter()
+    async with contextlib.AsyncExitStack() as stack:
+        deployment = await ProcessDeployment.up(subject)
+        stack.push_async_callback(deployment.down)
+        record = folder / "clients.jsonl"
+        clients = Clients(subject.workload(deployment, load, 7, record), record, deployment.environment())
+        await clients.start()
+        stack.push_async_callback(clients.stop)
+        store = stack.enter_context(AuditStore(folder / "audit.db"))
+        store.begin_run(deployment.run_id, subject.name, "processes", str(deployment.folder))
+        board = Board(store, deployment.run_id, POLICY)
+        monitor = Monitor(subject, deployment, store, board=board, grace_s=0.0)
+        watching = asyncio.create_task(monitor.run())
+        stack.push_async_callback(_end, watching)
+        yield WatchedLab(deployment, monitor, board, watching)
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

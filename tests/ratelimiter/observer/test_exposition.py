@@ -1,0 +1,61 @@
+"""Reading a node's /metrics page."""
+
+import pytest
+
+from subjects.ratelimiter.observer.exposition import Unreadable, parse_counts
+from subjects.ratelimiter.observer.readings import Histogram
+from subjects.ratelimiter.service.metrics import NodeMetrics, Outcome
+
+
+@pytest.fixture
+def page() -> str:
+    """A page as a node writes it, after four decisions and one failure of Redis."""
+    metrics = NodeMetrics("node-1")
+    for outcome, seconds in [
+        (Outcome.ALLOWED, 0.0004),
+        (Outcome.ALLOWED, 0.12),
+        (Outcome.DENIED, 0.0004),
+        (Outcome.DENIED_WITHOUT_REDIS, 99.0),
+    ]:
+        metrics.decided(outcome, seconds)
+    metrics.redis_failed()
+    return metrics.exposition().decode()
+
+
+def test_the_counters_of_a_real_page(page):
+    counts = parse_counts(page)
+    assert (counts.allowed, counts.denied) == (2, 1)
+    assert (counts.allowed_without_redis, counts.denied_without_redis) == (0, 1)
+    assert counts.redis_errors == 1
+    assert counts.started > 1_500_000_000
+    assert counts.counted_before is counts.counted_after is None
+
+
+def test_the_histogram_of_a_real_page(page):
+    latency = parse_counts(page).latency
+    assert isinstance(latency, Histogram)
+    assert latency.total == 4
+    by_bound = dict(zip(latency.bounds, latency.counts, strict=True))
+    assert (by_bound[0.0005], by_bound[0.1], by_bound[0.15], by_bound[5.0]) == (2, 2, 3, 3)
+    assert list(latency.bounds) == sorted(latency.bounds)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "<html>not found</html>",
+        'process_start_time_seconds 1\nratelimiter_redis_errors_total{node="a"} 0\n',
+        "process_start_time_seconds many\n",
+        'ratelimiter_decisions_total{outcome="allowed" 1\n',
+    ],
+)
+def test_a_page_that_is_no_such_page_is_refused(wrong):
+    with pytest.raises(Unreadable):
+        parse_counts(wrong)
+
+
+@pytest.mark.parametrize("family", ["ratelimiter_redis_errors_total", "process_start_time_seconds"])
+def test_a_page_with_a_family_missing_is_refused(page, family):
+    with pytest.raises(Unreadable, match=family):
+        parse_counts("\n".join(line for line in page.splitlines() if not line.startswith(family)))
