@@ -67,7 +67,7 @@ async def run(options: argparse.Namespace) -> None:
         await asyncio.wait(tasks)
         record.turn()
     for client in clients:
-        client.close()
+        await client.close()
     for task in done:
         task.result()  # a bug, or a record that cannot be written, ends the load loudly
 

@@ -35,6 +35,10 @@ class _Connection:
     def usable(self) -> bool:
         return not (self.writer.is_closing() or self.reader.at_eof() or self.reader.exception())
 
+    def drop(self) -> None:
+        """Close it at once, whatever is under way."""
+        self.writer.transport.abort()
+
 
 @dataclass(slots=True)
 class NodeClient:
@@ -55,22 +59,23 @@ class NodeClient:
         except (OSError, EOFError, TimeoutError, ValueError, RecursionError, asyncio.LimitOverrunError, BadAnswer):
             seen = Seen.ERROR
             if connection:
-                connection.writer.transport.abort()
+                connection.drop()
         else:
             self._idle.append(connection)
         return seen
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Drop the connections that are idle."""
         while self._idle:
-            self._idle.pop().writer.transport.abort()
+            self._idle.pop().drop()
+        await asyncio.sleep(0)  # an aborted transport lets go of its socket in the loop's next turn
 
     def _take(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.usable:
                 return connection
-            connection.writer.transport.abort()
+            connection.drop()
         return None
 
     async def _connect(self) -> _Connection:
