@@ -6,10 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from operatorlab.notebook.chart import theme, timeline
     from operatorlab.notebook.result import record
-    from operatorlab.notebook.timeline import theme, timeline
 
-_WHERE = {"record": "result", "theme": "timeline", "timeline": "timeline"}
+_WHERE = {"record": "result", "theme": "chart", "timeline": "chart"}
 
 __all__ = ["record", "theme", "timeline"]
 

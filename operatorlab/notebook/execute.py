@@ -33,32 +33,37 @@ class Job(BaseModel):
 
 
 class Progress:
-    """Says which cell runs, by the heading above it: a bar on a terminal, plain lines elsewhere, on stderr."""
+    """Says which cell runs, by the heading above it: a bar on a terminal, plain lines elsewhere, on stderr.
 
-    def __init__(self, headings: list[str]) -> None:
+    `headings` holds one for each code cell, by the cell's place in the executed notebook.
+    """
+
+    def __init__(self, headings: dict[int, str]) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
 
         self._headings = headings
-        console = Console(stderr=True)
-        columns = (BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-        self._bar = Bar(*columns, console=console) if console.is_terminal else None
-        self._task = self._bar.add_task("starting the kernel", total=len(headings)) if self._bar else None
-        if self._bar:
+        self._done = 0
+        words = TextColumn("{task.description}", markup=False)
+        self._bar = Bar(BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), words, console=Console(stderr=True))
+        self._task = self._bar.add_task("starting the kernel", total=len(headings))
+        if self._bar.console.is_terminal:
             self._bar.start()
 
     def start(self, cell_index: int) -> None:
-        """Cell number `cell_index` starts."""
-        heading = visible(self._headings[cell_index])
-        if self._bar is None or self._task is None:
-            sys.stderr.write(f"cell {cell_index + 1}/{len(self._headings)}  {heading}\n")
+        """The code cell number `cell_index` starts."""
+        heading = self._headings.get(cell_index, "")
+        if self._bar.console.is_terminal:
+            self._bar.update(self._task, completed=self._done, description=heading)
         else:
-            self._bar.update(self._task, completed=cell_index, description=heading)
+            sys.stderr.write(f"cell {self._done + 1}/{len(self._headings)}  {heading}\n")
+        self._done += 1
 
-    def end(self) -> None:
+    def end(self, *, well: bool) -> None:
         """No further cell starts."""
-        if self._bar is not None:
+        if self._bar.console.is_terminal:
+            self._bar.update(self._task, completed=self._done if well else self._done - 1)
             self._bar.stop()
 
 
@@ -68,20 +73,21 @@ def execute(job: Job) -> bool:
     from papermill.exceptions import PapermillExecutionError
 
     progress = Progress(_headings(job)) if job.progress else None
-    hooks: dict[str, Any] = {}
+    options: dict[str, Any] = {"extra_arguments": ["--IPKernelApp.log_level=ERROR"]}
     if progress is not None:
-        hooks["on_cell_start"] = lambda cell, cell_index: progress.start(cell_index)
+        options["on_cell_execute"] = lambda cell, cell_index: progress.start(cell_index)
+    well = False
     try:
         papermill.execute_notebook(
-            job.notebook, job.output, job.parameters, cwd=job.notebook.parent, progress_bar=False, **hooks
+            job.notebook, job.output, job.parameters, cwd=job.notebook.parent, progress_bar=False, **options
         )
+        well = True
     except PapermillExecutionError:
-        return False
-    else:
-        return True
+        pass  # it is in the notebook, and the launcher tells it
     finally:
         if progress is not None:
-            progress.end()
+            progress.end(well=well)
+    return well
 
 
 def main() -> int:
@@ -98,16 +104,18 @@ def _interrupt_when_alone() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def _headings(job: Job) -> list[str]:
-    """For every cell of the executed notebook the last heading above it."""
-    found, current = [], ""
-    for cell in load(job.notebook).cells:
+def _headings(job: Job) -> dict[int, str]:
+    """For every code cell of the executed notebook, by its place, the last heading above it."""
+    cells = load(job.notebook).cells
+    tagged = next((i for i, cell in enumerate(cells) if "parameters" in tags(cell)), -1)
+    found, current, injected = {}, "", 0
+    for i, cell in enumerate(cells):
+        if job.parameters and not injected and i > tagged:
+            found[i] = visible(current) or "parameters"  # papermill puts a cell of its own here
+            injected = 1
         current = heading(cell) or current
-        found.append(current)
-        if "parameters" in tags(cell) and job.parameters:
-            found.append(current)  # papermill injects a cell of its own after this one
-    if job.parameters and not any("parameters" in tags(cell) for cell in load(job.notebook).cells):
-        found.insert(0, "parameters")
+        if cell.cell_type == "code" and cell.source.strip():
+            found[i + injected] = visible(current)
     return found
 
 

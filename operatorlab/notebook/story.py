@@ -78,7 +78,7 @@ def story(db: RowsLike, run: str) -> Story:
     ends += [row["started_mono"] - zero + (row["duration_s"] or 0) for row in commands]
     last = max(ends)
     spans = (
-        *_fault_spans(faults, zero, last),
+        *_fault_spans(faults, zero, _recovered(moments, tickets, last)),
         *_ticket_spans(tickets, zero, last),
         *_session_spans(sessions, zero, last),
         *_command_spans(commands, zero, last),
@@ -106,16 +106,28 @@ def _ticket_moments(tickets: Iterable[Mapping[str, Any]], zero: float) -> Iterab
             yield Moment(row["closed_mono"] - zero, "resolved", f"{_title(row)} {row['state'].replace('_', ' ')}")
 
 
-def _fault_spans(faults: Iterable[Mapping[str, Any]], zero: float, last: float) -> Iterable[Span]:
+def _recovered(moments: Iterable[Moment], tickets: Iterable[Mapping[str, Any]], last: float) -> float:
+    """When the trouble was over as far as the monitor could tell: a repair leaves no trace in the fault's record."""
+    if not all(row["closed_mono"] is not None for row in tickets):
+        return last
+    return max((m.second for m in moments if m.kind == "recovered"), default=last)
+
+
+def _fault_spans(faults: Iterable[Mapping[str, Any]], zero: float, recovered: float) -> Iterable[Span]:
     for row in faults:
-        end = row["healed_mono"] - zero if row["healed_mono"] is not None else last
-        yield Span("fault", row["injected_mono"] - zero, end, "fault", f"{row['name']} on {row['target']}")
+        start = row["injected_mono"] - zero
+        end = row["healed_mono"] - zero if row["healed_mono"] is not None else max(recovered, start)
+        yield Span("fault", start, end, "fault", visible(f"{row['name']} on {row['target']}"))
 
 
 def _ticket_spans(tickets: Iterable[Mapping[str, Any]], zero: float, last: float) -> Iterable[Span]:
     for row in tickets:
-        end = row["closed_mono"] - zero if row["closed_mono"] is not None else last
-        yield Span(_title(row), row["opened_mono"] - zero, end, "ticket", row["state"].replace("_", " "))
+        start, state = row["opened_mono"] - zero, row["state"].replace("_", " ")
+        if row["closed_mono"] is None:
+            yield Span(_title(row), start, last, "ticket", state)
+        else:
+            end = row["closed_mono"] - zero
+            yield Span(_title(row), start, end, "ticket", f"{state} after {end - start:.1f} s")
 
 
 def _session_spans(sessions: Iterable[Mapping[str, Any]], zero: float, last: float) -> Iterable[Span]:

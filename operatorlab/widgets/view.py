@@ -160,9 +160,11 @@ def _row(step: StepLike) -> StepRow:
 
 
 def _outcome(step: StepLike) -> dict[str, Any]:
+    from operatorlab.agent.shown import read_back
+
     ended = "timed out" if step.exit_code is None else f"exit {step.exit_code}"
     took = f" · {step.duration_s:.2f} s" if step.duration_s is not None else ""
-    folded = fold(step.text)
+    folded = fold(read_back(step.text)[0].output)
     first = short(folded.first_line, 100)
     return {
         "status": ended + took,

@@ -119,8 +119,10 @@ class Watch:
     async def _redraw(self) -> None:
         while True:
             # The time limit also wakes an idle loop: ipykernel 7 cancels an interrupted cell only when its loop turns.
+            # (Not wait_for: before Python 3.12 it may swallow a cancellation.)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _WAKE_S)
+                async with asyncio.timeout(_WAKE_S):
+                    await self._news.wait()
             self._news.clear()
             self._draw()
             await asyncio.sleep(self._interval_s)

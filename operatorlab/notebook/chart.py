@@ -6,14 +6,14 @@ Charts are saved as SVG (vl-convert), because Altair's own renderers fetch scrip
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from operatorlab.notebook.story import Story, story
+from operatorlab.notebook.story import Span, Story, story
 from operatorlab.widgets.shapes import StoreLike
 
 PALETTE = {
@@ -26,8 +26,8 @@ PALETTE = {
     "command": "#0072B2",
 }
 _SHAPES = {"fault": "cross", "detected": "triangle-up", "recovered": "diamond", "resolved": "circle"}
-_INK, _FAINT, _GRID = "#222222", "#555555", "#e2e2e2"
-_WIDTH, _LANE_PX = 760, 30
+_INK, _FAINT, _GRID = "#1a1a1a", "#555555", "#e2e2e2"
+_WIDTH, _LANE_PX = 760, 38
 Layer = Any
 """Altair's charts; its combining functions are not typed."""
 
@@ -93,35 +93,35 @@ def _lanes(told: Story) -> Layer:
         x=alt.X("start:Q", title="seconds since the fault"),
         x2="end:Q",
         y=lane,
-        color=alt.Color("kind:N", scale=_colours("fault", "ticket", "session", "command"), legend=None),
+        color=alt.Color("colour:N", scale=None),
     )
     wide = bars.transform_filter("datum.kind != 'command'").mark_bar(height=12, opacity=0.55)
     narrow = bars.transform_filter("datum.kind == 'command'").mark_bar(height=18)
     words = alt.Chart(spans).transform_filter("datum.kind != 'command'")
-    labels = words.mark_text(align="left", baseline="bottom", dy=-7, fontSize=10, color=_FAINT).encode(
+    labels = words.mark_text(align="left", baseline="bottom", dy=-10, fontSize=10, color=_FAINT).encode(
         x="start:Q", y=lane, text="label:N"
     )
     layers = alt.layer(wide, narrow, labels, _moments(told, order), _rules(told))
-    return layers.properties(width=_WIDTH, height=_LANE_PX * len(order))
+    return layers.properties(width=_WIDTH, height=_LANE_PX * len(order)).resolve_scale(color="independent")
 
 
-def _drawn(span: Any) -> dict[str, Any]:
+def _drawn(span: Span) -> dict[str, Any]:
     # A command of some milliseconds would be thinner than a pixel.
     end = max(span.end, span.start + 0.03)
-    return {"lane": span.lane, "start": span.start, "end": end, "kind": span.kind, "label": span.label}
+    return {**asdict(span), "end": end, "colour": PALETTE[span.kind]}
 
 
 def _moments(told: Story, lanes: list[str]) -> Layer:
     rows = [{"second": m.second, "kind": m.kind, "lane": _lane(m.label, lanes)} for m in told.moments]
-    kinds = list(_SHAPES)
+    kinds, legend = list(_SHAPES), alt.Legend(title=None, orient="bottom")
     return (
         alt.Chart(pd.DataFrame(rows))
         .mark_point(filled=True, size=90, opacity=1)
         .encode(
             x="second:Q",
             y=alt.Y("lane:N", sort=lanes),
-            color=alt.Color("kind:N", scale=_colours(*kinds), legend=alt.Legend(title=None, orient="bottom")),
-            shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=list(_SHAPES.values()))),
+            color=alt.Color("kind:N", scale=_colours(*kinds), legend=legend),
+            shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=list(_SHAPES.values())), legend=legend),
         )
     )
 
@@ -131,12 +131,9 @@ def _lane(label: str, lanes: list[str]) -> str:
 
 
 def _rules(told: Story) -> Layer:
-    rows = pd.DataFrame([{"second": m.second, "kind": m.kind} for m in told.moments])
-    return (
-        alt.Chart(rows)
-        .mark_rule(strokeDash=[3, 3], opacity=0.7)
-        .encode(x="second:Q", color=alt.Color("kind:N", scale=_colours(*_SHAPES), legend=None))
-    )
+    rows = pd.DataFrame([{"second": m.second, "colour": PALETTE[m.kind]} for m in told.moments])
+    rule = alt.Chart(rows).mark_rule(strokeDash=[3, 3], opacity=0.8)
+    return rule.encode(x="second:Q", color=alt.Color("colour:N", scale=None))
 
 
 def _colours(*kinds: str) -> alt.Scale:
