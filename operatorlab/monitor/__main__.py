@@ -105,12 +105,15 @@ async def _watch(watching: Monitor, console: Console) -> None:
         live=live,
     )
     try:
-        with contextlib.suppress(MonitorStopped):
-            while True:
-                await watching.next_cycle()
-                console.tell_new()
-    finally:
+        while True:
+            await watching.next_cycle()
+            console.tell_new()
+    except MonitorStopped:
+        pass
+    except BaseException:
         task.cancel()
+        raise
+    finally:
         with contextlib.suppress(asyncio.CancelledError):
             await task
     console.tell_new()

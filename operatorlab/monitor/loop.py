@@ -119,12 +119,7 @@ class Monitor:
         self._store.append("monitor.started", identity, run=self.board.run_id, at=self._clock.now())
         how = "killed"
         try:
-            due = self._clock.now().monotonic
-            while True:
-                await self.cycle()
-                now = self._clock.now().monotonic
-                due = next_due(due, self.interval_s, now)
-                await asyncio.sleep(due - now)
+            await self._cycle_forever()
         except asyncio.CancelledError:
             how = "stopped"
             raise
@@ -132,8 +127,20 @@ class Monitor:
             how = f"failed: {trouble}"
             raise
         finally:
-            payload = {**identity, "how": how, "trouble": await self.close()}
-            self._store.append("monitor.stopped", payload, run=self.board.run_id, at=self._clock.now())
+            trouble_closing = "cancelled while closing"
+            try:
+                trouble_closing = await self.close()
+            finally:  # a second cancellation must not keep the end from being recorded
+                payload = {**identity, "how": how, "trouble": trouble_closing}
+                self._store.append("monitor.stopped", payload, run=self.board.run_id, at=self._clock.now())
+
+    async def _cycle_forever(self) -> None:
+        due = self._clock.now().monotonic
+        while True:
+            await self.cycle()
+            now = self._clock.now().monotonic
+            due = next_due(due, self.interval_s, now)
+            await asyncio.sleep(due - now)
 
     async def cycle(self) -> Cycle:
         """Look once, judge, record. A second call waits for the first to end."""

@@ -12,6 +12,19 @@ _ENTERED = {
     TicketState.SELF_HEALED: "self_healed",
 }
 
+KINDS = frozenset(_ENTERED.values()) | {
+    "opened",
+    "reopened",
+    "released",
+    "lease_expired",
+    "refuted",
+    "held",
+    "unheld",
+    "holding",
+    "wavered",
+}
+"""Every `<what>` of `ticket.<what>`."""
+
 
 def what_happened(before: Ticket | None, after: Ticket, *, by_session: bool = False) -> str:
     """The `<what>` of `ticket.<what>`; nothing for mere bookkeeping, such as the time it was last seen broken."""

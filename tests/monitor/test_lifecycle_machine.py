@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from operatorlab.clock import Instant
 from operatorlab.monitor.lifecycle import TRANSITIONS, advance
+from operatorlab.monitor.telling import KINDS, what_happened
 from operatorlab.monitor.tickets import (
     Broken,
     Claimed,
@@ -64,6 +65,8 @@ class TicketLife(RuleBasedStateMachine):
             return None
         self.ticket = after
         assert after.state in TRANSITIONS[before.state, type(signal)]
+        assert what_happened(before, after) in KINDS | {""}
+        assert after.state is before.state or what_happened(before, after)
         if isinstance(signal, Broken | Unknown):
             self.holding = None
         elif isinstance(signal, Holds):

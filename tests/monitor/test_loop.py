@@ -263,6 +263,22 @@ async def test_waiting_for_a_cycle_of_a_monitor_that_ended_is_an_error(watch):
         await monitor.next_cycle()
 
 
+async def test_the_end_is_recorded_even_if_it_is_cancelled_twice(watch, store, files):
+    monitor = watch()
+    async with running(monitor) as task:
+        await monitor.next_cycle()
+        files.put("stubborn", "")
+        waiting = asyncio.create_task(monitor.next_cycle())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(MonitorStopped):
+            await waiting
+        task.cancel()
+    (files.root / "stubborn").unlink()
+    assert [p["how"] for p in events(store, "monitor.stopped")] == ["stopped"]
+    await asyncio.sleep(0.05)  # let the forsaken look end before the loop does
+
+
 async def test_what_cannot_be_recorded_ends_the_monitor(watch, files, store):
     monitor = watch()
     async with running(monitor) as task:
