@@ -102,5 +102,5 @@ def _understand(head: bytes) -> tuple[int, int]:
     for line in fields:
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-length" and int(value) <= _MAX_ANSWER:
-            return int(first.split(b" ", 2)[1]), int(value)
+            return int(first.partition(b" ")[2][:3]), int(value)
     raise BadAnswer(f"no usable length in {head[:80]!r}")
