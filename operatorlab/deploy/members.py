@@ -111,7 +111,7 @@ class Members:
     async def start_processes(self, listens: Mapping[str, str | None]) -> None:
         """Start processes side by side and wait for each until the port it listens on, if any, accepts."""
         for name in listens:
-            await self._unless(_ALREADY_STARTED, "startProcess", name, False)
+            await self._launch(name)
         for name, port in listens.items():
             await self._ready(name, port)
 
@@ -121,11 +121,16 @@ class Members:
         if pid:
             os.kill(pid, number)
 
+    async def _launch(self, process: str) -> None:
+        if await self.process_state(process) is MemberState.STOPPED:
+            await settled(self._supervisor, frozenset({process}))  # or it would be said to run already
+            await self._unless(_ALREADY_STARTED, "startProcess", process, False)
+
     async def _ready(self, process: str, port: str | None) -> None:
         pid = await self.pid(process)
         until = time.monotonic() + _READY_WITHIN_S
         number = self._site.ports[port] if port else 0
-        while pid and is_alive(psutil.Process(pid)):
+        while pid and _lives(pid):
             if not number or (await _accepts(number) and _listens(pid, number)):
                 return
             if time.monotonic() > until:
@@ -133,7 +138,7 @@ class Members:
             await asyncio.sleep(0.01)
         if port and await _accepts(number) and not (pid and _listens(pid, number)):
             raise Grabbed(port, number)
-        happened = "exited at once" if not pid or not psutil.pid_exists(pid) else "does not accept connections"
+        happened = "does not accept connections" if pid and _lives(pid) else "exited at once"
         raise StartFailed(
             f"{process} {happened}; its log ends:\n{log_tail(self._site.root, process)}",
             next_step=f"read {self._site.root}/log/{process}.log",
@@ -165,6 +170,13 @@ class Members:
         if member not in self._names:
             raise UnknownName("member", member, self._names)
         return member
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return is_alive(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

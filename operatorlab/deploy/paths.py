@@ -69,8 +69,10 @@ class Paths:
         rules = link_rules(self._site, link, drop=wanted.drop, delay_s=wanted.delay_s)
         write_text(self._site.root / link_file(link), json.dumps(rules, indent=2) + "\n")
         name = link_name(self._blueprint, link)
-        if await self._members.process_state(name) is MemberState.RUNNING:
+        state = await self._members.process_state(name)
+        if state is not MemberState.STOPPED:
             await self._members.signal(name, signal.SIGHUP)
+        if state is MemberState.RUNNING:
             await self._take(link, wanted)
 
     async def _take(self, link: Link, wanted: InForce) -> None:

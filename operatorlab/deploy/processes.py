@@ -93,7 +93,7 @@ class ProcessDeployment:
         await settled(self._supervisor, frozenset(process.name for process in self._processes))
         wipe_system(self.root)
         self._write()
-        await self._adopt_configuration()
+        await self._undo_reconfiguration()
         await self._start_all()
 
     async def down(self) -> None:
@@ -222,13 +222,11 @@ class ProcessDeployment:
         self._progress("supervisord runs")
         return True
 
-    async def _adopt_configuration(self) -> None:
-        """Let supervisord forget what an operator changed in its configuration."""
-        added, changed, removed = (await self._supervisor.call("reloadConfig"))[0]
-        for name in (*changed, *removed):
-            await self._supervisor.call("removeProcessGroup", name)
-        for name in (*added, *changed):
-            await self._supervisor.call("addProcessGroup", name)
+    async def _undo_reconfiguration(self) -> None:
+        """Replace supervisord if an operator gave it another configuration than the one just written."""
+        if any((await self._supervisor.call("reloadConfig"))[0]):
+            await end_kin(self.run_id, self.root)
+            await self._ensure_supervisor()
 
     async def _start_all(self) -> None:
         """Start by order; what comes later starts when what came before accepts."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from operatorlab.deploy.ports import reserve
 from operatorlab.deploy.processes import ProcessDeployment
 from operatorlab.registry import find_subject
 from operatorlab.subject import Subject
@@ -50,3 +52,28 @@ async def lab(example: Subject) -> AsyncIterator[ProcessDeployment]:
     deployment = await ProcessDeployment.up(example)
     yield deployment
     await deployment.down()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port that nobody uses, and that no outgoing connection is given."""
+    reservation = reserve(["it"], {})
+    reservation.release()
+    return reservation.ports["it"]
+
+
+@pytest.fixture
+def get() -> Callable[..., Awaitable[tuple[int, str]]]:
+    """GET a path of a member over HTTP: status and body."""
+
+    async def ask(lab: ProcessDeployment, member: str, path: str, timeout_s: float = 5) -> tuple[int, str]:
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_connection(*lab.address(member))
+            try:
+                writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+                head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+            finally:
+                writer.close()
+        return int(head.split()[1]), body
+
+    return ask

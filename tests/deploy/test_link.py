@@ -23,12 +23,14 @@ class Echo:
     def __init__(self) -> None:
         self.calls = 0
         self.heard = b""
+        self.called = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.calls += 1
         try:
             while data := await reader.read(1 << 16):
                 self.heard += data
+                self.called.set()
                 writer.write(data)
                 await writer.drain()
             writer.write(b"<end>")
@@ -81,6 +83,12 @@ async def relaying(folder: Path, *, upstream: int | None = None) -> AsyncIterato
         server.close()
 
 
+async def silent(reader: asyncio.StreamReader) -> None:
+    """Nothing comes, not even an end, for as long as one would wait for an answer."""
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(1), 0.3)
+
+
 @pytest.fixture
 async def relay(tmp_path: Path) -> AsyncIterator[Relay]:
     async with relaying(tmp_path) as one:
@@ -107,15 +115,16 @@ async def test_megabytes_pass_unchanged(relay: Relay):
 
 async def test_a_sender_has_to_wait_for_a_slow_receiver(relay: Relay):
     _, writer = await relay.connect()
-    written = 0
     writer.transport.set_write_buffer_limits(high=0)
+
+    async def send_a_lot() -> None:
+        for _ in range(200):
+            writer.write(bytes(1 << 20))
+            await writer.drain()
+
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1):
-            while written < 500_000_000:
-                writer.write(bytes(1 << 20))
-                await writer.drain()
-                written += 1 << 20
-    assert written < 100_000_000
+        await asyncio.wait_for(send_a_lot(), 1)
+    assert len(relay.echo.heard) < 50 << 20
     writer.transport.abort()
 
 
@@ -136,8 +145,8 @@ async def test_dropping_is_silent_and_what_was_held_arrives_once_it_ends(relay: 
     late_reader, late_writer = await relay.connect()
     writer.write(b"held")
     late_writer.write(b"late")
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(asyncio.wait({asyncio.ensure_future(r.read(1)) for r in (late_reader,)}), 0.3)
+    await silent(reader)
+    await silent(late_reader)
     assert relay.echo.heard == b"before"
     assert relay.echo.calls == 1
     await relay.rule("passing all traffic between a and b", drop=False)
@@ -150,11 +159,9 @@ async def test_answers_are_dropped_too(relay: Relay):
     await relay.rule("delaying", delay_s=0.3)
     reader, writer = await relay.connect()
     writer.write(b"x")
-    while relay.echo.heard != b"x":
-        await asyncio.sleep(0.01)
+    await relay.echo.called.wait()
     await relay.rule("dropping", drop=True, delay_s=0)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(reader.read(1), 0.5)
+    await silent(reader)
     writer.close()
 
 
@@ -218,13 +225,13 @@ async def test_bad_rules_change_nothing_and_are_named_in_the_log(relay: Relay):
 def test_rules_that_do_not_fit_are_refused(changes: dict[str, object]):
     good = {"source": "a", "target": "b", "listen": 1, "upstream": 2}
     assert parse(json.dumps(good)) == Rules("a", "b", 1, 2, drop=False, delay_s=0.0)
-    with pytest.raises(ValueError, match="must be|unknown rules"):
+    with pytest.raises(ValueError, match=r"must be|unknown rules"):
         parse(json.dumps({**good, **changes}))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"source": "a"}'])
 def test_what_are_no_rules_is_refused(text: str):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"missing rules|JSON object|Expecting|property name"):
         parse(text)
 
 
