@@ -56,24 +56,32 @@ def _heading(story: Story) -> Iterator[str]:
 
 
 def _parts(story: Story, full: bool) -> Iterator[tuple[float, list[str]]]:
+    said = "\n".join(block for call in story.model_calls for block in _blocks(call["content"]))
     for call in story.model_calls:
         yield call["started_mono"], list(_model_call(call))
     for command in story.commands:
-        yield command["started_mono"], list(_command(command, full))
+        yield command["started_mono"], list(_command(command, full, said))
     for event in story.events:
-        yield event.mono, [_event(event)]
+        if event.kind != "thought":  # what a model said stands in its answer already
+            yield event.mono, [_event(event)]
 
 
 def _model_call(call: Mapping[str, Any]) -> Iterator[str]:
     took = "no answer recorded" if call["duration_s"] is None else f"{call['duration_s']:.1f} s"
-    price = (
-        "" if call["cost_usd"] is None else f", ${call['cost_usd']:.4f} ({harmless(call['priced_by'] or 'unknown')})"
-    )
-    yield f"{_time(call['started_at'])}  {harmless(call['model'])}: {took}, {_tokens(call)}{price}"
+    yield f"{_time(call['started_at'])}  {harmless(call['model'])}: {took}{_paid(call)}"
     for block in _blocks(call["content"]):
         yield from _indented(block, _EVERY_LINE)
     if call["error"]:
         yield f"  failed: {harmless(call['error'])}"
+
+
+def _paid(call: Mapping[str, Any]) -> str:
+    """Tokens and price, where there are any: the deterministic brains have none."""
+    if not (call["input_tokens"] or call["output_tokens"] or call["cost_usd"]):
+        return ""
+    known = call["cost_usd"] is not None
+    price = f"${call['cost_usd']:.4f} ({harmless(call['priced_by'])})" if known else "price unknown"
+    return f", {_tokens(call)}, {price}"
 
 
 def _blocks(content: object) -> Iterator[str]:
@@ -85,11 +93,12 @@ def _blocks(content: object) -> Iterator[str]:
             yield from (str(block[kind]) for kind in ("thinking", "text") if block.get(kind))
 
 
-def _command(command: Mapping[str, Any], full: bool) -> Iterator[str]:
+def _command(command: Mapping[str, Any], full: bool, said: str) -> Iterator[str]:
     first, *rest = harmless(command["command"]).split("\n")
     yield f"{_time(command['started_at'])}  $ {first}"
     yield from (f"            {line}" for line in rest)
-    yield from _indented(command["reasoning"], _EVERY_LINE, mark="why: ")
+    if command["reasoning"] not in said:  # some say the same twice
+        yield from _indented(command["reasoning"], _EVERY_LINE, mark="why: ")
     lines = _EVERY_LINE if full else _LINES
     yield from _indented(command["stdout"] or "", lines, mark="| ")
     yield from _indented(command["stderr"] or "", lines, mark="! ")
@@ -105,7 +114,14 @@ def _ending(command: Mapping[str, Any]) -> str:
 
 
 def _event(event: Event) -> str:
-    return f"{event.at:%H:%M:%S}  {harmless(event.kind)}  {harmless(canonical(event.payload)):.200}"
+    told = event.payload
+    if event.kind.startswith("ticket."):
+        change = f"{told.get('from')} → {told.get('to')}" if told.get("from") != told.get("to") else ""
+        parts = (told.get("fingerprint"), change, told.get("note"))
+        text = "  ".join(str(part) for part in parts if part)
+    else:
+        text = canonical(told)
+    return f"{event.at:%H:%M:%S}  {harmless(event.kind)}  {harmless(text):.200}"
 
 
 def _report(story: Story) -> Iterator[str]:
