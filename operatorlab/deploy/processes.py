@@ -87,13 +87,15 @@ class ProcessDeployment:
 
         That includes what an operator left running; pids in `spare`, such as those of a client load, live on.
         """
-        await self._ensure_supervisor()
+        await self._ensure_supervisor(spare)
         spared = {self.record.supervisor_pid or 0, *spare}
         await end_kin(self.run_id, self.root, spare=spared)
         await settled(self._supervisor, frozenset(process.name for process in self._processes))
         wipe_system(self.root)
         self._write()
-        await self._undo_reconfiguration()
+        if any((await self._supervisor.call("reloadConfig"))[0]):  # an operator had given it another one
+            await end_kin(self.run_id, self.root, spare=spare)
+            await self._ensure_supervisor(spare)
         await self._start_all()
 
     async def down(self) -> None:
@@ -209,24 +211,18 @@ class ProcessDeployment:
     def _conf(self) -> str:
         return conf(self.site, self._blueprint, self.record.socket)
 
-    async def _ensure_supervisor(self) -> bool:
+    async def _ensure_supervisor(self, spare: Collection[int] = ()) -> bool:
         """Start supervisord, unless it answers; whether that was needed. What an earlier one ran is ended."""
         if await self._supervisor.answers():
             self.record = read_record(self.run_id)
             return False
-        await end_kin(self.run_id, self.root)
+        await end_kin(self.run_id, self.root, spare=spare)
         self._supervisor.remove()
         write_text(self.root / CONF, self._conf())
         pid, started = await self._supervisor.start(self.root, self.environment())
         self.record = self.record.changed(supervisor_pid=pid, supervisor_started=started)
         self._progress("supervisord runs")
         return True
-
-    async def _undo_reconfiguration(self) -> None:
-        """Replace supervisord if an operator gave it another configuration than the one just written."""
-        if any((await self._supervisor.call("reloadConfig"))[0]):
-            await end_kin(self.run_id, self.root)
-            await self._ensure_supervisor()
 
     async def _start_all(self) -> None:
         """Start by order; what comes later starts when what came before accepts."""

@@ -27,6 +27,7 @@ from operatorlab.subject import Blueprint, Process, Site
 _LONGEST_SOCKET = 90  # AF_UNIX takes 107 bytes, and supervisord adds its pid for a moment
 _START_WITHIN_S = 10.0
 _CALL_WITHIN_S = 20.0
+_ANSWER_WITHIN_S = 5.0
 _children: dict[int, subprocess.Popen[bytes]] = {}
 _HEAD = """\
 ; The supervisor of this system. `supervisorctl status` shows its processes.
@@ -115,10 +116,10 @@ class Supervisor:
         return await asyncio.to_thread(self._call, method, arguments)
 
     async def answers(self) -> bool:
-        """Whether a supervisord listens and answers."""
+        """Whether a supervisord listens, answers in time and is not about to end."""
         try:
-            await self.call("getState")
-        except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError):
+            await asyncio.to_thread(self._call, "getState", (), _ANSWER_WITHIN_S)
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
             return False
         return True
 
@@ -127,8 +128,8 @@ class Supervisor:
         found: Mapping[str, Any] = await self.call("getProcessInfo", process)
         return found
 
-    def _call(self, method: str, arguments: tuple[object, ...]) -> Any:
-        with xmlrpc.client.ServerProxy("http://localhost", transport=_OverSocket(self.control)) as proxy:
+    def _call(self, method: str, arguments: tuple[object, ...], within_s: float = _CALL_WITHIN_S) -> Any:
+        with xmlrpc.client.ServerProxy("http://localhost", transport=_OverSocket(self.control, within_s)) as proxy:
             return getattr(proxy.supervisor, method)(*arguments)
 
     async def start(self, root: Path, environment: Mapping[str, str]) -> tuple[int, float]:
@@ -159,19 +160,20 @@ def reap() -> None:
 class _OverSocket(xmlrpc.client.Transport):
     """XML-RPC over a Unix socket, with a deadline: a frozen supervisord must not freeze the lab."""
 
-    def __init__(self, control: Path) -> None:
+    def __init__(self, control: Path, within_s: float) -> None:
         super().__init__()
         self._control = control
+        self._within_s = within_s
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        connection = _SocketConnection(str(host), self._control)
+        connection = _SocketConnection(str(host), self._control, self._within_s)
         self._connection = host, connection  # as the parent does: `close` closes it
         return connection
 
 
 class _SocketConnection(http.client.HTTPConnection):
-    def __init__(self, host: str, control: Path) -> None:
-        super().__init__(host, timeout=_CALL_WITHIN_S)
+    def __init__(self, host: str, control: Path, within_s: float) -> None:
+        super().__init__(host, timeout=within_s)
         self._control = control
 
     def connect(self) -> None:
