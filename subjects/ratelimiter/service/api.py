@@ -115,12 +115,11 @@ def _reading(node: Node) -> APIRouter:
 
     @router.get("/limits", summary="Declared limits and what was set on top")
     async def limits() -> models.Limits:
-        written = await node.limiter.overrides()
         return models.Limits(
             window_s=declared.window_s,
             default=declared.default,
             declared=declared.limits,
-            overrides={key: int(text) if text.isdecimal() else text for key, text in written.items()},
+            overrides=await node.limiter.overrides(),
         )
 
     @router.get("/blocks", summary="The keys that are at their limit now")

@@ -29,6 +29,7 @@ from subjects.ratelimiter.service.config import DeclaredLimits, NodeConfig
 _CONNECTIONS = 32
 _REFUSED = f"Error {errno.ECONNREFUSED} connecting"  # redis-py keeps the cause in its text only
 _KEYS_SHOWN = 1000
+_DIGITS = 19  # of the largest number Redis counts to
 
 
 class RedisAway(Exception):
@@ -138,7 +139,7 @@ class Limiter:
         """Requests allowed by each node since Redis began to count."""
         async with self._deadline():
             written = _texts(await self._redis.hgetall(scripts.TOTALS))
-        return {node: int(count) for node, count in written.items() if count.isdecimal()}
+        return {node: count for node, text in written.items() if isinstance(count := _number(text), int)}
 
     async def blocked(self) -> list[Count]:
         """The keys that are at their limit now, at most a thousand looked at."""
@@ -150,10 +151,11 @@ class Limiter:
                     break
         return [count for count in await self.counts(sorted(keys)) if count.count >= count.limit]
 
-    async def overrides(self) -> dict[str, str]:
-        """The limits set at run time, as they are written."""
+    async def overrides(self) -> dict[str, int | str]:
+        """The limits set at run time; a text where no number is written."""
         async with self._deadline():
-            return _texts(await self._redis.hgetall(scripts.LIMITS))
+            written = _texts(await self._redis.hgetall(scripts.LIMITS))
+        return {key: _number(text) for key, text in written.items()}
 
     async def set_limit(self, key: str, limit: int) -> None:
         """Override the declared limit of `key` on all nodes."""
@@ -198,6 +200,11 @@ class Limiter:
             return f"timeout after {self._config.redis_timeout_s:g} s"
         said = (str(trouble) or type(trouble).__name__).splitlines()[0][:200]
         return "connection refused" if said.startswith(_REFUSED) else said
+
+
+def _number(text: str) -> int | str:
+    """The whole number that Redis holds as `text`; the text itself if it holds something else."""
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else text
 
 
 def _texts(written: Mapping[bytes | str, bytes | str]) -> dict[str, str]:

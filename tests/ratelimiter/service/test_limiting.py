@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from redis.asyncio import Redis
-
 from subjects.ratelimiter.limits import DECLARED
 
 
@@ -74,15 +72,17 @@ async def test_an_override_that_is_no_number_does_not_stop_the_limiter(cluster):
     async with cluster.redis() as redis:
         await redis.hset("rl:limits", "tenant-a", "many")
         await redis.hset("rl:limits", b"\xff\xfe", b"\xff")
+        await redis.hset("rl:limits", "long", "9" * 5000)
+        await redis.hset("rl:totals", "node-7", "many")
     assert (await _check(cluster, url, "tenant-a"))["limit"] == 20
     told = (await cluster.http.get(f"{url}/api/limits")).json()["overrides"]
-    assert told == {"tenant-a": "many", "\\xff\\xfe": "\\xff"}
+    assert told == {"tenant-a": "many", "\\xff\\xfe": "\\xff", "long": "9" * 5000}
+    assert (await cluster.http.get(f"{url}/api/counters")).json()["totals"] == {"node-1": 1}
 
 
 async def test_a_window_key_of_another_type_is_an_error_with_a_reason(cluster):
     url = await cluster.start_node()
     async with cluster.redis() as redis:
-        assert isinstance(redis, Redis)
         await redis.set("rl:w:odd", "text")
     answer = await cluster.http.post(f"{url}/check", json={"key": "odd"})
     assert answer.status_code == 503
