@@ -30,8 +30,8 @@ def check(subject: object) -> Subject:
     """
     if not isinstance(subject, Subject):
         raise ContractBroken(repr(subject), ["it is not an instance of operatorlab.subject.Subject"])
-    names = [*_identity(subject), *_members(subject), *_ports(subject)]
-    found = [*names, *_invariants(subject), *_faults(subject), *_options(subject)]
+    names = [*_members(subject), *_ports(subject)]
+    found = [*_identity(subject), *names, *_invariants(subject), *_faults(subject), *_options(subject)]
     if not names:  # a blueprint is only asked for where the names it uses can be trusted
         found += blueprint_problems(subject)
     if found:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,11 +22,9 @@ from operatorlab.deploy.kin import kin
 from operatorlab.deploy.processes import ProcessDeployment
 from operatorlab.errors import OperatorLabError
 from operatorlab.registry import find_subject
-from operatorlab.subject import Fault, NodeState, Observation, Observer, Subject, Undecided, Violation
+from operatorlab.subject import Fault, Json, NodeState, Observation, Observer, Subject, Undecided, Violation
 from operatorlab.validate import ValidFault
 
-HEALTHY_WITHIN_S = 60.0
-ACTIVE_WITHIN_S = 10.0
 T = TypeVar("T")
 
 
@@ -40,7 +39,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 class Running:
     """The subject, brought up, with its observer and the loop that they live in."""
 
-    def __init__(self, runner: asyncio.Runner, deployment: ProcessDeployment, observer: Observer) -> None:
+    def __init__(
+        self, runner: asyncio.Runner, deployment: ProcessDeployment, observer: Observer, patience_s: float
+    ) -> None:
+        self.patience_s = patience_s
         self.wait_for = runner.run
         self.deployment = deployment
         self.observer = observer
@@ -53,19 +55,28 @@ class Running:
 
     def healthy(self) -> Observation:
         """Wait until the subject calls itself healthy."""
-        until = time.monotonic() + HEALTHY_WITHIN_S
+        until = time.monotonic() + self.patience_s
         while not self.deployment.subject.healthy(seen := self.look()):
             states = {node.name: f"{node.state} {node.reason}" for node in seen.nodes}
-            assert time.monotonic() < until, f"not healthy after {HEALTHY_WITHIN_S} s: {states}, blind to {seen.blind}"
+            assert time.monotonic() < until, f"not healthy after {self.patience_s} s: {states}, blind to {seen.blind}"
             time.sleep(0.05)
         return seen
 
-    def until(self, wanted: Callable[[], Awaitable[bool]], within_s: float, otherwise: str) -> None:
-        """Wait until `wanted` says so; fail with `otherwise` if it does not in time."""
-        until = time.monotonic() + within_s
-        while not self.wait_for(_awaited(wanted())):
-            assert time.monotonic() < until, f"{otherwise} after {within_s} s"
+    def active(self, fault: ValidFault, memo: Mapping[str, Json]) -> None:
+        """Wait until the fault says that it is in force."""
+        until = time.monotonic() + self.patience_s
+        while not self.wait_for(fault.active(self.deployment, memo)):
+            assert time.monotonic() < until, f"the fault is not in force after {self.patience_s} s"
             time.sleep(0.05)
+
+    @contextmanager
+    def made_new_on_failure(self) -> Iterator[None]:
+        """Reset the subject if the block fails, so that one failure is not the cause of the next."""
+        try:
+            yield
+        except BaseException:
+            self.wait_for(self.deployment.reset())
+            raise
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +86,9 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 
 @pytest.fixture(scope="module")
-def running(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(
+    subject: Subject, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
     """The subject, up and observed, for all tests; every process is gone afterwards."""
     before = os.environ.get("OPERATORLAB_HOME")
     os.environ["OPERATORLAB_HOME"] = str(tmp_path_factory.mktemp("operatorlab"))
@@ -86,7 +99,7 @@ def running(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 observing = subject.observer(deployment)
                 observer = runner.run(_awaited(observing.__aenter__()))
                 try:
-                    yield Running(runner, deployment, observer)
+                    yield Running(runner, deployment, observer, request.config.getoption("--patience"))
                 finally:
                     runner.run(_awaited(observing.__aexit__(None, None, None)))
             finally:
@@ -130,23 +143,23 @@ def test_fault(running: Running, fault: Fault) -> None:
     """The fault does what it says and can be undone, twice; then everything is well again."""
     running.healthy()
     valid, deployment = ValidFault(fault), running.deployment
-    memo = running.wait_for(valid.inject(deployment))
-    try:
-        running.until(lambda: valid.active(deployment, memo), ACTIVE_WITHIN_S, "the fault is not in force")
-    finally:
+    with running.made_new_on_failure():
+        memo = running.wait_for(valid.inject(deployment))
+        running.active(valid, memo)
         running.wait_for(valid.heal(deployment, memo))
-    assert not running.wait_for(valid.active(deployment, memo)), "still in force after heal()"
-    running.wait_for(valid.heal(deployment, memo))
-    running.healthy()
+        assert not running.wait_for(valid.active(deployment, memo)), "still in force after heal()"
+        running.wait_for(valid.heal(deployment, memo))
+        running.healthy()
 
 
 def test_heal_after_a_reset(running: Running, default_fault: Fault) -> None:
     """`heal` works where the system was made anew meanwhile."""
     valid, deployment = ValidFault(default_fault), running.deployment
-    memo = running.wait_for(valid.inject(deployment))
-    running.wait_for(deployment.reset())
-    running.wait_for(valid.heal(deployment, memo))
-    running.healthy()
+    with running.made_new_on_failure():
+        memo = running.wait_for(valid.inject(deployment))
+        running.wait_for(deployment.reset())
+        running.wait_for(valid.heal(deployment, memo))
+        running.healthy()
 
 
 def test_honest_when_all_is_killed(running: Running) -> None:
