@@ -64,7 +64,8 @@ async def cleanup(
     latest = datetime.now(UTC) - older_than
     removed = []
     for record in read_records():
-        wanted = record.dead or (include_kept and record.keep) or (ended and record.state is LabState.DOWN)
+        is_down = record.state is LabState.DOWN
+        wanted = record.dead or (ended if is_down else include_kept and record.keep)
         if wanted and record.created_at <= latest:
             await remove(record)
             removed.append(record)
