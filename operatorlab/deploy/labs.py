@@ -11,9 +11,9 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from operatorlab.deploy.kin import end_kin
+from operatorlab.deploy.kin import childless, end_kin
 from operatorlab.deploy.records import LabRecord, LabState, read_records
-from operatorlab.deploy.supervisor import Supervisor
+from operatorlab.deploy.supervisor import Supervisor, reap
 from operatorlab.errors import BadParameter, UnknownName
 
 
@@ -47,8 +47,7 @@ def the_lab(run_id: str | None = None) -> LabRecord:
 
 async def take_down(record: LabRecord) -> LabRecord:
     """End every process of a lab and remove its system but for the logs; the record says it is down."""
-    await end_kin(record.run_id, record.root)
-    Supervisor(record.socket).remove()
+    await _end(record)
     await asyncio.to_thread(_remove_system, record.root)
     return record.changed(state=LabState.DOWN, ended_at=datetime.now(UTC))
 
@@ -74,9 +73,18 @@ async def cleanup(
 
 async def remove(record: LabRecord) -> None:
     """End every process of a lab and remove its folder."""
-    await end_kin(record.run_id, record.root)
-    Supervisor(record.socket).remove()
+    await _end(record)
     await asyncio.to_thread(_remove_tree, record.folder)
+
+
+async def _end(record: LabRecord) -> None:
+    if record.running and record.supervisor_pid:
+        # Its children first: it takes note of their end. In a container without an init nobody else would.
+        await end_kin(record.run_id, record.root, spare={record.supervisor_pid})
+        await childless(record.supervisor_pid)
+    await end_kin(record.run_id, record.root)
+    reap()
+    Supervisor(record.socket).remove()
 
 
 def _remove_system(root: Path) -> None:

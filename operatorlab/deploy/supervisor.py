@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import http.client
 import os
 import shlex
@@ -80,7 +79,7 @@ def socket_path(root: Path) -> Path:
 
 def conf(site: Site, blueprint: Blueprint, control: Path) -> str:
     """The supervisor's file for what the blueprint runs; values that its syntax cannot hold are refused."""
-    user = f"user={_escape(getpass.getuser())}\n" if os.getuid() == 0 else ""  # root has to say that it is meant
+    user = "user=0\n" if os.getuid() == 0 else ""  # supervisord wants root to say that it is meant
     head = _HEAD.format(root=_escape(str(site.root)), socket=_escape(str(control)), log=SUPERVISOR_LOG, user=user)
     return head + "".join(_program(site.root, process) for process in all_processes(blueprint))
 

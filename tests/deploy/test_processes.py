@@ -195,8 +195,10 @@ async def test_down_leaves_the_record_and_the_logs(example: Subject):
     lab = await ProcessDeployment.up(example)
     await lab.pause("front")
     control = lab.record.socket
+    family = kin(lab.run_id, lab.root)
     await lab.down()
     assert not kin(lab.run_id, lab.root)
+    assert not [process for process in family if process.is_running()], "not even a zombie"
     assert sorted(path.name for path in lab.root.iterdir()) == ["log"]
     assert sorted(path.name for path in lab.folder.iterdir()) == ["lab.json", "system"]
     assert not list(control.parent.glob(f"{control.name}*"))
