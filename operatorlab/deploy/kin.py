@@ -71,18 +71,6 @@ async def end(processes: Collection[psutil.Process], deadline_s: float = 10.0) -
         await asyncio.sleep(0.005)
 
 
-async def childless(pid: int, deadline_s: float = 0.5) -> None:
-    """Give the process `pid` time to take note that its children ended; not for ever, for it may hang itself."""
-    until = time.monotonic() + deadline_s
-    while time.monotonic() < until:
-        try:
-            if not psutil.Process(pid).children():
-                return
-        except psutil.NoSuchProcess:
-            return
-        await asyncio.sleep(0.005)
-
-
 def _belongs(process: psutil.Process, run_id: str, root: Path) -> bool:
     try:
         environment = process.environ()

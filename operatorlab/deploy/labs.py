@@ -11,7 +11,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from operatorlab.deploy.kin import childless, end_kin
+from operatorlab.deploy.kin import end_kin
 from operatorlab.deploy.records import LabRecord, LabState, read_records
 from operatorlab.deploy.supervisor import Supervisor, reap
 from operatorlab.errors import BadParameter, UnknownName
@@ -81,7 +81,7 @@ async def _end(record: LabRecord) -> None:
     if record.running and record.supervisor_pid:
         # Its children first: it takes note of their end. In a container without an init nobody else would.
         await end_kin(record.run_id, record.root, spare={record.supervisor_pid})
-        await childless(record.supervisor_pid)
+        await Supervisor(record.socket).reaped(record.supervisor_pid)
     await end_kin(record.run_id, record.root)
     reap()
     Supervisor(record.socket).remove()

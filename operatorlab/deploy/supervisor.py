@@ -143,6 +143,19 @@ class Supervisor:
         tail = (root / SUPERVISOR_LOG).read_text(errors="replace")[-2000:]
         raise StartFailed(f"supervisord did not start\n{tail}", next_step=f"look at {root / CONF}")
 
+    async def reaped(self, pid: int, deadline_s: float = 0.5) -> None:
+        """Give supervisord, which is `pid`, time to take note that its children ended; not for ever, it may hang."""
+        until = time.monotonic() + deadline_s
+        while time.monotonic() < until:
+            try:
+                if not psutil.Process(pid).children():
+                    return
+                # It looks after its children once a second, and whenever somebody calls.
+                (await asyncio.open_unix_connection(self.control))[1].close()
+            except (psutil.NoSuchProcess, OSError):
+                return
+            await asyncio.sleep(0.005)
+
     def remove(self) -> None:
         """Remove what supervisord leaves when it is killed."""
         self.control.unlink(missing_ok=True)
