@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("operatorlab.cli.labs:status", "Show the labs of this machine and how their members stand."),
     "down": ("operatorlab.cli.labs:down", "End a lab and remove what it left."),
     "cleanup": ("operatorlab.cli.labs:cleanup", "Remove what dead labs left behind."),
+    "load": ("operatorlab.cli.load:load", "Put a client load on a running lab, until Ctrl-C."),
     "faults": ("operatorlab.cli.faults:faults", "List, inject and heal faults."),
     "tickets": ("operatorlab.cli.tickets:tickets", "List, show, hold and resolve tickets."),
     "agent": ("operatorlab.cli.agent:agent", "Let an operator work on a lab's incidents."),
