@@ -102,7 +102,9 @@ def _lanes(told: Story) -> Layer:
         x="start:Q", y=lane, text="label:N"
     )
     layers = alt.layer(wide, narrow, labels, _moments(told, order), _rules(told))
-    return layers.properties(width=_WIDTH, height=_LANE_PX * len(order)).resolve_scale(color="independent")
+    return layers.properties(width=_WIDTH, height=_LANE_PX * len(order)).resolve_scale(
+        color="independent", shape="independent"
+    )
 
 
 def _drawn(span: Span) -> dict[str, Any]:

@@ -5,6 +5,8 @@ Seconds count from the first injected fault, or from the first ticket where noth
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +17,8 @@ from operatorlab.widgets.text import short, visible
 
 BEFORE_S, AFTER_S = 3.0, 3.0
 """How much of the clients' experience is told before the first and after the last event."""
+BIN_S = 0.5
+"""How finely the clients' experience is told: single spans hold few requests."""
 _FAULTS = "select name, target, injected_mono, healed_mono from faults where run = ? order by injected_mono"
 _TICKETS = """
     select invariant, component, state, opened_mono, holding_since_mono, closed_mono from tickets where run = ?
@@ -23,7 +27,8 @@ _TICKETS = """
 _COMMANDS = "select command, started_mono, duration_s, exit_code from commands where run = ? order by started_mono"
 _SESSIONS = "select brain, outcome, started_mono, ended_mono from sessions where run = ? order by started_mono"
 _CLIENTS = """
-    select mono, sent, errors from client_samples where run = ? and sent > 0 and mono between ? and ? order by mono
+    select mono, allowed + denied as answers, errors from client_samples where run = ? and mono between ? and ?
+    order by mono
 """
 
 
@@ -83,13 +88,23 @@ def story(db: RowsLike, run: str) -> Story:
         *_session_spans(sessions, zero, last),
         *_command_spans(commands, zero, last),
     )
-    seen = db.query(_CLIENTS, [run, zero - BEFORE_S, zero + last + AFTER_S])
-    answered = tuple((row["mono"] - zero, 1 - row["errors"] / row["sent"]) for row in seen)
-    return Story(run, tuple(moments), spans, answered)
+    samples = db.query(_CLIENTS, [run, zero - BEFORE_S, zero + last + AFTER_S])
+    return Story(run, tuple(moments), spans, _answered(samples, zero))
 
 
 def _rows(db: RowsLike, sql: str, run: str) -> list[dict[str, Any]]:
     return list(db.query(sql, [run]))
+
+
+def _answered(samples: Iterable[Mapping[str, Any]], zero: float) -> tuple[tuple[float, float], ...]:
+    """The share of requests that ended in an answer, over each `BIN_S`. Being denied is an answer."""
+    answers: Counter[int] = Counter()
+    ended: Counter[int] = Counter()
+    for row in samples:
+        place = math.floor((row["mono"] - zero) / BIN_S)
+        answers[place] += row["answers"]
+        ended[place] += row["answers"] + row["errors"]
+    return tuple((place * BIN_S, answers[place] / ended[place]) for place in sorted(ended) if ended[place])
 
 
 def _fault_moments(faults: Iterable[Mapping[str, Any]], zero: float) -> Iterable[Moment]:

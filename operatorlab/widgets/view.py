@@ -31,7 +31,7 @@ SIGNS: Mapping[str, str] = {
     "good": "●",
 }
 """A shape for each state, so that none is told by colour alone."""
-_FACTS, _FACT_CHARS, _REASON_CHARS, _COMMAND_CHARS, _TEXT_CHARS = 6, 60, 200, 2000, 4000
+_FACTS, _FACT_CHARS, _REASON_CHARS, _COMMAND_CHARS, _TEXT_CHARS = 4, 24, 200, 2000, 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,8 @@ def member_rows(nodes: Iterable[Node]) -> list[MemberRow]:
 
 def _member_row(node: Node) -> MemberRow:
     state = str(node.state)
-    facts = " · ".join(f"{name} {_scalar(value)}" for name, value in list(node.facts.items())[:_FACTS])
+    told = ((name, _scalar(value)) for name, value in node.facts.items())
+    facts = " · ".join(f"{name} {value}" for name, value in [(n, v) for n, v in told if len(v) <= _FACT_CHARS][:_FACTS])
     reason = short(visible(node.reason), _REASON_CHARS)
     return MemberRow(visible(node.name), visible(node.role), state, SIGNS.get(state, "?"), reason, visible(facts))
 
@@ -146,15 +147,17 @@ def step_rows(steps: Iterable[StepLike], *, limit: int = 60) -> list[StepRow]:
             continue
         if step.kind == "command" and step.command_id is not None:
             running[step.command_id] = len(rows)
-        rows.append(_row(step))
+        rows.append(_row(step, said=rows[-1].text if rows else ""))
     return rows[-limit:]
 
 
-def _row(step: StepLike) -> StepRow:
+def _row(step: StepLike, said: str) -> StepRow:
     if step.kind == "result":  # its command is no longer kept
         return replace(StepRow("command", ""), **_outcome(step))
     if step.kind == "command":
         reasoning = short(visible(step.reasoning), _TEXT_CHARS)
+        if reasoning in said:  # the thought before it says it already
+            reasoning = ""
         return StepRow("command", short(visible(step.text), _COMMAND_CHARS), reasoning, "running")
     return StepRow(str(step.kind), short(visible(step.text), _TEXT_CHARS))
 
@@ -184,5 +187,5 @@ def _points(values: Sequence[float | None], top: float) -> str:
 
 def _scalar(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.3g}"
-    return short(str(value), _FACT_CHARS)
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)

@@ -11,9 +11,10 @@ def test_each_state_has_a_word_and_a_shape_of_its_own(seen):
 
 
 def test_facts_are_few_and_short(seen):
-    row = member_rows(seen(NodeState.UP, facts={f"f{i}": "x" * 500 for i in range(50)}).nodes)[0]
-    assert len(row.facts) < 500
+    row = member_rows(seen(NodeState.UP, facts={"id": "x" * 500} | {f"f{i}": i for i in range(50)}).nodes)[0]
+    assert row.facts == "f0 0 · f1 1 · f2 2 · f3 3"
     assert member_rows(seen(NodeState.UP, facts={"p99_s": 0.123456}).nodes)[0].facts == "p99_s 0.123"
+    assert member_rows(seen(NodeState.UP, facts={"started": 1763918712.25}).nodes)[0].facts == "started 1763918712"
 
 
 def test_blindness_is_told(seen):
@@ -42,6 +43,17 @@ def test_a_result_is_shown_with_its_command(step):
     ]
     assert rows[1].reasoning == "who is alive"
     assert rows[1].head == "a\nb"
+
+
+def test_reasoning_that_the_thought_before_says_is_not_said_twice(step):
+    rows = step_rows([step("thought", "runbook: who is alive?"), step("command", "ps", "c", reasoning="who is alive?")])
+    assert rows[1].reasoning == ""
+
+
+def test_the_heading_of_a_result_is_told_once(step):
+    shown = "exit 0 · 0.03 s · 7QX2MA\nout\n"
+    rows = step_rows([step("command", "ps", "c"), step("result", shown, "c", exit_code=0, duration_s=0.03)])
+    assert (rows[0].status, rows[0].head) == ("exit 0 · 0.03 s", "out")
 
 
 def test_a_result_without_exit_code_timed_out_and_a_stray_one_is_kept(step):
