@@ -74,7 +74,7 @@ def check_record(store, board, pinned):
     assert max(Counter(ticket.fingerprint for ticket in tickets).values()) == 1
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3, *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 10))])
 def test_killing_monitor_and_operator_at_random_moments(store, files, nursery, seed):
     chance = random.Random(seed)
     board = Board(store, RUN, BRISK)
