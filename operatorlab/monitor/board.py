@@ -9,6 +9,7 @@ in its grace period) is in the memory of the board that judges.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from operatorlab.audit import AuditStore
@@ -35,6 +36,7 @@ from operatorlab.monitor.tickets import (
     Unheld,
     Unknown,
 )
+from operatorlab.monitor.watchers import watchers
 from operatorlab.subject import Undecided, Violation
 
 _POLL_S = 0.1
@@ -157,7 +159,9 @@ class Board:
         return changed
 
     def _distrust_the_gap(self, at: Instant) -> None:
-        """A monitor that has just begun did not see that anything held before."""
+        """A monitor that has just begun did not see that anything held before; another one may have."""
+        if any(watcher.pid != os.getpid() for watcher in watchers(self._store, self.run_id)):
+            return
         for ticket in self._ledger.live():
             self._keep(ticket, advance(ticket, Unknown("the monitor has just begun"), at, self.policy), seen=at)
 

@@ -1,7 +1,9 @@
 """The board on a real audit file: events, incidents, leases, people. Several processes: test_board_processes.py."""
 
 import asyncio
+import os
 
+import psutil
 import pytest
 from lamps import RUN
 
@@ -38,6 +40,14 @@ def test_a_ticket_comes_back_from_the_file_as_it_was_written(board, judge):
     assert ticket.evidence == {"latency": [1.5, None], "who": "ünï"}
     assert (ticket.severity, ticket.state, ticket.lease.session) == (Severity.WARNING, S.INVESTIGATING, "s1")
     assert (ticket.violated, ticket.opened) == (opened.violated, opened.opened)
+
+
+def test_a_ticket_shows_itself(judge):
+    (ticket,) = judge(Violation("node_down", "node-2", "<script>alert(1)</script>" * 9))
+    assert repr(ticket).startswith(f"<Ticket {ticket.id[-6:]} node_down/node-2 open: ")
+    assert len(repr(ticket)) <= 100
+    assert "node-2" in ticket._repr_html_()
+    assert "<script>alert" not in ticket._repr_html_()
 
 
 def test_a_whole_life_is_told_in_events_in_order(board, store, judge):
@@ -102,6 +112,16 @@ def test_a_monitor_that_begins_again_does_not_trust_what_it_did_not_see(board, s
     assert again.judge([], [], clock.forward(2))[0].state is S.SELF_HEALED
 
 
+def test_a_second_monitor_does_not_set_the_hold_time_back(board, store, clock, policy, judge):
+    other = psutil.Process(os.getppid())
+    alive = {"monitor": "first", "pid": other.pid, "process_started": other.create_time(), "interval_s": 1}
+    store.append("monitor.started", alive, run=RUN)
+    judge(down())
+    judge()
+    second = Board(store, RUN, policy, clock)
+    assert second.judge([], [], clock.forward(2))[0].state is S.SELF_HEALED
+
+
 def test_a_monitor_that_begins_again_opens_nothing_twice(board, store, clock, policy, judge):
     judge(down())
     again = Board(store, RUN, policy, clock)
@@ -136,6 +156,23 @@ def test_an_incident_closes_with_its_last_ticket_and_reopens_with_any(board, sto
     assert kinds(store, "incident.") == ["incident.opened", "incident.closed", "incident.reopened"]
     assert again.recurrences == 1
     assert kinds(store)[-1] == "ticket.reopened"
+
+
+def test_a_ticket_that_returns_to_an_open_incident_does_not_reopen_it(board, store, judge):
+    judge(down("node-1"), down("node-2"))
+    judge(down("node-1"))
+    judge(down("node-1"), after_s=2)
+    (again,) = judge(down("node-1"), down("node-2"))
+    assert (again.component, again.recurrences) == ("node-2", 1)
+    assert kinds(store, "incident.") == ["incident.opened"]
+
+
+def test_the_monitor_ends_leases_that_ran_out(board, judge, store):
+    (ticket,) = judge(down())
+    board.lease(ticket.incident, "dead")
+    judge(down(), after_s=15)
+    assert kinds(store)[-1] == "ticket.lease_expired"
+    assert board.ticket(ticket.id).state is S.OPEN
 
 
 def test_an_incident_is_handed_out_once_at_a_time_and_oldest_first(board, judge, clock):

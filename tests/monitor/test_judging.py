@@ -163,6 +163,17 @@ def test_an_old_look_opens_nothing_that_closed_since(court):
     assert court.only.state is TicketState.SELF_HEALED
 
 
+def test_a_claim_gets_the_time_that_its_rule_needs_to_notice(court):
+    for _ in range(3):
+        court.cycle(SLOW)
+    now = court.clock.forward(1)
+    court.tickets = {"T0": replace(court.only, state=TicketState.VERIFYING, claimed=now)}
+    court.cycle(SLOW, after_s=3 + 2 + 10)
+    assert court.only.state is TicketState.VERIFYING
+    court.cycle(SLOW, after_s=0.1)
+    assert court.only.state is TicketState.OPEN
+
+
 def test_sweeping_ends_only_leases_that_ran_out(clock, policy):
     now = clock.now()
     fresh = replace(ticket_for(DOWN, now, now, "A"), state=TicketState.INVESTIGATING, lease=Lease("s", 1000, 1010))

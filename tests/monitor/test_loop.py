@@ -12,7 +12,7 @@ from operatorlab.errors import BadParameter
 from operatorlab.monitor.board import Board
 from operatorlab.monitor.loop import Monitor, MonitorStopped, next_due
 from operatorlab.monitor.tickets import Policy, TicketState
-from operatorlab.monitor.watchers import watchers
+from operatorlab.monitor.watchers import identify, watchers
 from operatorlab.subject import Invariant, NodeState, Undecided, Violation
 
 S = TicketState
@@ -30,6 +30,7 @@ async def watch(store, lamps, files):
         return monitors[-1]
 
     yield make
+    (files.root / "stubborn").unlink(missing_ok=True)  # a look that never ends would keep the loop from closing
     for monitor in monitors:
         await monitor.close()
 
@@ -181,6 +182,21 @@ async def test_part_blindness_closes_nothing_of_that_part(watch, files):
     assert {t.fingerprint for t in monitor.board.live()} == {"lamp_off/lamp-1", "observer_blind/lamp-1"}
 
 
+async def test_blindness_to_a_component_closes_nothing_even_if_the_rule_does_not_mind(watch, files, lamps):
+    def careless(history, rule):
+        if history[-1].node("lamp-1").state is NodeState.DOWN:
+            yield Violation(rule.name, "lamp-1", "off")
+
+    lamps.invariants = (Invariant("careless", "", careless),)
+    monitor = watch()
+    files.put("lamp-1", "off")
+    await monitor.cycle()
+    (files.root / "lamp-1").unlink()
+    (files.root / "lamp-1").mkdir()
+    await monitor.cycle()
+    assert [t.fingerprint for t in monitor.board.live()] == ["careless/lamp-1"]
+
+
 async def test_a_check_that_raises_decides_nothing_and_is_recorded(watch, files, lamps, store):
     broken = False
 
@@ -249,6 +265,14 @@ async def test_it_cycles_until_cancelled_and_says_when_it_began_and_ended(watch,
     assert watchers(store, RUN) == []
     (stopped,) = events(store, "monitor.stopped")
     assert (stopped["how"], stopped["trouble"]) == ("stopped", "")
+
+
+async def test_another_process_that_got_the_id_of_a_dead_monitor_is_not_taken_for_it(store):
+    long_gone = identify(0.5) | {"process_started": 1.0}
+    store.append("monitor.started", long_gone, run=RUN)
+    assert watchers(store, RUN) == []
+    store.append("monitor.started", identify(0.5), run=RUN)
+    assert len(watchers(store, RUN)) == 1
 
 
 async def test_waiting_for_a_cycle_of_a_monitor_that_ended_is_an_error(watch):
