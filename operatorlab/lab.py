@@ -19,7 +19,7 @@ import functools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,15 +28,15 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from operatorlab.audit import AuditStore
 from operatorlab.clients import Clients
-from operatorlab.clock import Clock, Instant, SystemClock
+from operatorlab.clock import Clock, SystemClock
 from operatorlab.deploy.processes import ProcessDeployment
 from operatorlab.errors import BadParameter, TimedOut, UnknownName
+from operatorlab.injection import Injected, Injections
 from operatorlab.monitor.board import Board
 from operatorlab.monitor.loop import Cycle, Monitor, MonitorStopped
 from operatorlab.monitor.tickets import Policy, Ticket, TicketState
 from operatorlab.registry import find_subject
-from operatorlab.subject import Fault, Observation, Subject
-from operatorlab.validate import ValidFault
+from operatorlab.subject import Observation, Subject
 
 if TYPE_CHECKING:
     from operatorlab.agent import Budget, SessionResult
@@ -45,24 +45,6 @@ if TYPE_CHECKING:
 
 DEPLOYMENTS = ("processes",)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Injected:
-    """A fault in force: what `Lab.inject` returns and `Lab.heal` takes."""
-
-    id: str
-    name: str
-    target: str
-    at: Instant
-
-    def __repr__(self) -> str:
-        return f"<Injected {self.name} on {self.target} at {self.at.at:%H:%M:%S}>"
-
-    def _repr_html_(self) -> str:
-        from operatorlab.widgets import html
-
-        return html.fault(self)
 
 
 class Lab:
@@ -160,7 +142,7 @@ class Lab:
         monitor = Monitor(
             self.subject, deployment, store, board=board, interval_s=self.interval_s, grace_s=self.grace_s
         )
-        running = _Running(store, deployment, board, monitor)
+        running = _Running(store, deployment, board, monitor, Injections(store, deployment))
         self._background(self._watch_over(monitor), "monitor", running, stack)
         return running
 
@@ -295,24 +277,15 @@ class Lab:
 
     async def inject(self, name: str, target: str | None = None) -> Injected:
         """Break something on purpose. UnknownName if the subject has no such fault or the fault no such target."""
-        fault = find_fault(self.subject, name, target)
-        at = self.clock.now()
-        id_ = self.store.begin_fault(self.run_id, fault.name, fault.target, asdict(fault.truth()))
-        memo = await ValidFault(fault).inject(self.deployment)
-        self.store.set_fault_memo(id_, memo)
-        self._now_running.faults[id_] = (fault, memo)
-        return Injected(id_, fault.name, fault.target, at)
+        return await self._now_running.injections.inject(name, target)
 
     async def active(self, injected: Injected) -> bool:
         """Whether the fault's mechanism is in force right now, from the system's own state."""
-        fault, memo = self._now_running.faults[injected.id]
-        return await ValidFault(fault).active(self.deployment, memo)
+        return await self._now_running.injections.active(injected)
 
     async def heal(self, injected: Injected) -> None:
-        """Undo a fault that this lab injected."""
-        fault, memo = self._now_running.faults[injected.id]
-        await ValidFault(fault).heal(self.deployment, memo)
-        self.store.end_fault(injected.id)
+        """Undo a fault."""
+        await self._now_running.injections.heal(injected)
 
     async def operate(
         self,
@@ -357,20 +330,9 @@ class _Running:
     deployment: ProcessDeployment
     board: Board
     monitor: Monitor
+    injections: Injections
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     told: set[asyncio.Task[None]] = field(default_factory=set)
-    faults: dict[str, tuple[Fault, Mapping[str, object]]] = field(default_factory=dict)
-
-
-def find_fault(subject: Subject, name: str, target: str | None = None) -> Fault:
-    """The subject's fault `name`, aimed at `target` or at its default target."""
-    known = {fault.name: fault for fault in subject.faults}
-    if name not in known:
-        raise UnknownName("fault", name, known, next_step=f"operatorlab faults list {subject.name}")
-    targets = known[name].targets(subject)
-    if target is not None and target not in targets:
-        raise UnknownName(f"target of {name}", target, targets)
-    return known[name](target or targets[0])
 
 
 def _what_is_wrong(cycle: Cycle | None) -> str:

@@ -1,4 +1,4 @@
-"""Where subjects are found: by name, through the entry points `operatorlab.subjects`, or by path.
+"""Where subjects and their faults are found: by name, through the entry points `operatorlab.subjects`, or by path.
 
 A path is a folder with a `subject.py` in it, or a Python file; it defines one `Subject`. Whatever is
 found is checked against the contract before anyone gets to use it.
@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TypeGuard
 
 from operatorlab.errors import ContractBroken, UnknownName
-from operatorlab.subject import Subject
+from operatorlab.subject import Fault, Subject
 from operatorlab.validate import check
 
 GROUP = "operatorlab.subjects"
@@ -141,3 +141,14 @@ def _make_package(alias: str, folder: Path) -> None:
 
 def _told(trouble: Exception) -> str:
     return f"{type(trouble).__name__}: {trouble}"
+
+
+def find_fault(subject: Subject, name: str, target: str | None = None) -> Fault:
+    """The subject's fault `name`, aimed at `target` or at its default target."""
+    known = {fault.name: fault for fault in subject.faults}
+    if name not in known:
+        raise UnknownName("fault", name, known, next_step=f"operatorlab faults list {subject.name}")
+    targets = known[name].targets(subject)
+    if target is not None and target not in targets:
+        raise UnknownName(f"target of {name}", target, targets)
+    return known[name](target or targets[0])

@@ -11,7 +11,7 @@ from typing import Any
 
 from operatorlab.audit.chain import Event, canonical
 from operatorlab.audit.reading import Story
-from operatorlab.widgets.text import fold, visible
+from operatorlab.text import fold, visible
 
 _LINES = 12  # of an output's head, and of its tail
 _EVERY_LINE = 10**9

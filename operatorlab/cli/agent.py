@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from operatorlab.errors import UserError
+from operatorlab.cli.shared import HELP
 
 if TYPE_CHECKING:
     from operatorlab.agent import Budget, SessionResult
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from operatorlab.audit import AuditStore
     from operatorlab.monitor.tickets import Policy
 
-_HELP = {"help_option_names": ["-h", "--help"]}
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
-@click.group(context_settings=_HELP)
+@click.group(context_settings=HELP)
 def agent() -> None:
     """Let an operator work on a lab's incidents.
 
@@ -113,10 +112,11 @@ class _Work:
         *,
         allow_bare_host: bool,
     ) -> None:
+        from operatorlab.deploy.labs import the_lab
         from operatorlab.deploy.processes import ProcessDeployment
 
         self.store = store
-        self.deployment = ProcessDeployment.attach(run_id or _the_only_lab())
+        self.deployment = ProcessDeployment.attach(the_lab(run_id).run_id)
         self.printer = printer
         self.budget = budget
         self.verify_s = verify_s
@@ -172,14 +172,3 @@ def policy_of(store: AuditStore, run_id: str) -> Policy:
     rows = store.rows("select options from runs where id = :id", {"id": run_id})
     options = json.loads(str(rows[0]["options"])) if rows else {}
     return Policy(**{name: value for name, value in options.items() if name in known})
-
-
-def _the_only_lab() -> str:
-    from operatorlab.deploy.labs import labs
-
-    running = [record.run_id for record in labs() if record.running]
-    if len(running) == 1:
-        return running[0]
-    if running:
-        raise UserError(f"{len(running)} labs run: {', '.join(running)}", next_step=f"--run {running[-1]}")
-    raise UserError("no lab runs", next_step="operatorlab up ratelimiter")

@@ -10,32 +10,21 @@ import dataclasses
 import json
 import sqlite3
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from operatorlab.cli.shared import HELP, ListUnlessTold, as_json, print_table
 from operatorlab.errors import BadParameter, NotWritable
 from operatorlab.home import audit_path
 
 if TYPE_CHECKING:
     from operatorlab.audit.store import AuditStore
 
-_HELP = {"help_option_names": ["-h", "--help"]}
-as_json = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
 
-
-class _ListUnlessTold(click.Group):
-    """`operatorlab audit`, and options without a command, mean `operatorlab audit list`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_ListUnlessTold, context_settings=_HELP)
+@click.group(cls=ListUnlessTold, context_settings=HELP)
 def audit() -> None:
     """Read the record of everything that was seen, thought and done.
 
@@ -79,7 +68,7 @@ def list_(count: int, json_: bool) -> None:
         }
 
     if found:
-        _print_table([{name: harmless("" if v is None else v) for name, v in line(h).items()} for h in found])
+        print_table([{name: harmless("" if v is None else v) for name, v in line(h).items()} for h in found])
     else:
         click.echo("No incidents yet.")
 
@@ -142,7 +131,7 @@ def status(ctx: click.Context, json_: bool) -> None:
         _print_json(about)
     else:
         click.echo(f"{file}  {bytes_ / 1e6:.1f} MB")
-        _print_table([{"table": name, "rows": str(count)} for name, count in counts.items()])
+        print_table([{"table": name, "rows": str(count)} for name, count in counts.items()])
         _print_chain(report)
     ctx.exit(0 if report.ok else 4)
 
@@ -197,7 +186,7 @@ def query(sql: str, json_: bool, csv_: bool) -> None:
     elif csv_:
         _print_csv(rows)
     else:
-        _print_table([{harmless(k): "" if v is None else harmless(v) for k, v in row.items()} for row in rows])
+        print_table([{harmless(k): "" if v is None else harmless(v) for k, v in row.items()} for row in rows])
 
 
 @audit.command()
@@ -259,24 +248,3 @@ def _print_chain(report: Any) -> None:
     else:
         where = "" if report.broken_at is None else f" at event {report.broken_at}"
         click.echo(f"BROKEN{where}: {report.why}\nvalid up to {report.head}")
-
-
-def _print_table(rows: Iterable[Mapping[str, str]]) -> None:
-    """A table on a terminal; tab-separated lines elsewhere. Texts are taken as they are, never as markup."""
-    rows = list(rows)
-    if not rows:
-        return
-    if not sys.stdout.isatty():
-        for line in (list(rows[0]), *(list(row.values()) for row in rows)):
-            click.echo("\t".join(" ".join(cell.split()) for cell in line))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in rows[0]:
-        table.add_column(Text(name), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row.values()))
-    Console().print(table)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from operatorlab.errors import BadParameter, TimedOut, UnknownName
+from operatorlab.cli.shared import HELP
+from operatorlab.errors import BadParameter, UnknownName
 
 if TYPE_CHECKING:
-    from operatorlab.audit import AuditStore
     from operatorlab.deploy.processes import ProcessDeployment
+    from operatorlab.injection import Injected, Injections
     from operatorlab.subject import Subject
 
-_HELP = {"help_option_names": ["-h", "--help"]}
 run_option = click.option("--run", metavar="RUN", help="The lab's run id; not needed while only one lab runs.")
 
 
@@ -31,7 +31,7 @@ class Offered:
     summary: str
 
 
-@click.group(context_settings=_HELP)
+@click.group(context_settings=HELP)
 def faults() -> None:
     """List, inject and heal faults.
 
@@ -42,7 +42,7 @@ def faults() -> None:
     """
 
 
-@faults.command("list", context_settings=_HELP)
+@faults.command("list", context_settings=HELP)
 @click.argument("subject", required=False)
 @run_option
 @click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
@@ -61,7 +61,7 @@ def list_(subject: str | None, run: str | None, json_: bool) -> None:
         _draw(offered)
 
 
-@faults.command(context_settings=_HELP)
+@faults.command(context_settings=HELP)
 @click.argument("name")
 @click.option("--target", metavar="TARGET", help="What to aim at; the fault's first target if left out.")
 @run_option
@@ -73,15 +73,18 @@ def inject(name: str, target: str | None, run: str | None) -> None:
     operatorlab faults inject node_hang --target node-3 --run ratelimiter-k7p2mx
     """
     from operatorlab.audit import AuditStore
+    from operatorlab.injection import Injections
+    from operatorlab.monitor.attach import ensure_run
 
     deployment = _attach(run)
     with AuditStore() as store:
-        fault_id, aimed_at = asyncio.run(_inject(store, deployment, name, target))
-    click.echo(f"{name} is in force on {aimed_at} of {deployment.run_id}")
-    click.echo(f"undo it: operatorlab faults heal {fault_id}")
+        ensure_run(store, deployment.record)
+        injected = asyncio.run(Injections(store, deployment).inject(name, target))
+    click.echo(f"{name} is in force on {injected.target} of {deployment.run_id}")
+    click.echo(f"undo it: operatorlab faults heal {injected.id}")
 
 
-@faults.command(context_settings=_HELP)
+@faults.command(context_settings=HELP)
 @click.argument("fault_id", metavar="[ID]", required=False)
 @click.option("--all", "all_", is_flag=True, help="Every fault of the lab that is not healed yet.")
 @run_option
@@ -94,61 +97,32 @@ def heal(fault_id: str | None, all_: bool, run: str | None) -> None:
     operatorlab faults heal --all
     """
     from operatorlab.audit import AuditStore
+    from operatorlab.injection import Injections
 
     deployment = _attach(run)
     with AuditStore() as store:
-        rows = _chosen(_unhealed(store, deployment.run_id), fault_id, all_=all_)
-        asyncio.run(_heal(store, deployment, rows))
-    if not rows:
+        injections = Injections(store, deployment)
+        chosen = _chosen(injections.unhealed(), fault_id, all_=all_)
+        asyncio.run(_heal(injections, chosen))
+    if not chosen:
         click.echo(f"nothing to heal in {deployment.run_id}")
 
 
-async def _inject(store: AuditStore, deployment: ProcessDeployment, name: str, target: str | None) -> tuple[str, str]:
-    """Break it. The record is made first: what was injected can be healed, whatever happens meanwhile."""
-    from operatorlab.lab import find_fault
-    from operatorlab.monitor.attach import ensure_run
-    from operatorlab.validate import ValidFault
-
-    fault = ValidFault(find_fault(deployment.subject, name, target))
-    ensure_run(store, deployment.record)
-    fault_id = store.begin_fault(deployment.run_id, fault.name, fault.target, asdict(fault.truth()))
-    store.set_fault_memo(fault_id, await fault.inject(deployment))
-    return fault_id, fault.target
+async def _heal(injections: Injections, chosen: list[Injected]) -> None:
+    for one in chosen:
+        await injections.heal(one)
+        click.echo(f"{one.name} on {one.target} is healed")
 
 
-async def _heal(store: AuditStore, deployment: ProcessDeployment, rows: list[dict[str, Any]]) -> None:
-    from operatorlab.lab import find_fault
-    from operatorlab.validate import ValidFault
-
-    for row in rows:
-        fault = ValidFault(find_fault(deployment.subject, row["name"], row["target"]))
-        memo = json.loads(row["memo"] or "{}")
-        await fault.heal(deployment, memo)
-        if await fault.active(deployment, memo):
-            raise TimedOut(f"{fault.name} on {fault.target} is still in force after it was healed")
-        store.end_fault(row["id"])
-        click.echo(f"{fault.name} on {fault.target} is healed")
-
-
-def _unhealed(store: AuditStore, run_id: str) -> list[dict[str, Any]]:
-    """The faults that were injected and not healed, latest first, for what came last has to be undone first."""
-    return store.rows(
-        "select id, name, target, memo from faults where run = :run and healed_at is null order by injected_mono desc",
-        {"run": run_id},
-    )
-
-
-def _chosen(rows: list[dict[str, Any]], fault_id: str | None, *, all_: bool) -> list[dict[str, Any]]:
-    if all_:
-        return rows
-    if fault_id is None and len(rows) > 1:
-        known = ", ".join(f"{row['id']} ({row['name']} on {row['target']})" for row in rows)
-        raise BadParameter(f"which fault? there is {known}", next_step="operatorlab faults heal --all")
+def _chosen(unhealed: list[Injected], fault_id: str | None, *, all_: bool) -> list[Injected]:
+    if all_ or (fault_id is None and len(unhealed) <= 1):
+        return unhealed
     if fault_id is None:
-        return rows
-    found = [row for row in rows if row["id"].startswith(fault_id.upper())]
+        known = ", ".join(f"{one.id} ({one.name} on {one.target})" for one in unhealed)
+        raise BadParameter(f"which fault? there is {known}", next_step="operatorlab faults heal --all")
+    found = [one for one in unhealed if one.id.startswith(fault_id.upper())]
     if len(found) != 1:
-        raise UnknownName("unhealed fault", fault_id, [row["id"] for row in rows])
+        raise UnknownName("unhealed fault", fault_id, [one.id for one in unhealed])
     return found
 
 

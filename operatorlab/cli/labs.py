@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from operatorlab.cli.shared import HELP, as_json
 from operatorlab.errors import AuditError, OperatorLabError, UnknownName
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     from operatorlab.deploy.records import LabRecord
     from operatorlab.subject import Subject
 
-_HELP = {"help_option_names": ["-h", "--help"]}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-as_json = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Port(click.ParamType[tuple[str, int]]):
         return name, int(number)
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 @click.argument("subject")
 @click.option(
     "--port", "ports", type=Port(), multiple=True, metavar="NAME=PORT", help="Use this port; may be repeated."
@@ -104,7 +103,7 @@ def up(subject: str, ports: tuple[tuple[str, int], ...], json_: bool) -> None:
         click.echo(f"  {command:<52} {why}")
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 @as_json
 def status(json_: bool) -> None:
     """Show the labs of this machine and how their members stand.
@@ -127,7 +126,7 @@ def status(json_: bool) -> None:
         _draw(found)
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 @click.argument("run", required=False)
 def down(run: str | None) -> None:
     """End a lab and remove what it left, but for its logs.
@@ -145,7 +144,7 @@ def down(run: str | None) -> None:
     _note_end(record, "taken down")
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 @click.option("--older-than", type=Age(), help="Only labs made so long ago, such as 2h; also logs of ended ones.")
 @click.option("--all", "all_", is_flag=True, help="Also end labs that `operatorlab up` left running.")
 def cleanup(older_than: timedelta | None, all_: bool) -> None:

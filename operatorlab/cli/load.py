@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from operatorlab.cli.shared import HELP
 from operatorlab.errors import BadParameter, UnknownName
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _TELL_S = 1.0
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.argument("profile", required=False)
 @click.option("--run", "run_id", metavar="ID", help="The lab to load. [default: the only one that runs]")
 @click.option("--seed", type=int, default=7, show_default=True, help="The same seed gives the same requests.")

@@ -9,34 +9,23 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
-import sys
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
+
+from operatorlab.cli.shared import HELP, ListUnlessTold, as_json, print_table
 
 if TYPE_CHECKING:
     from operatorlab.audit import AuditStore
     from operatorlab.monitor.board import Board
     from operatorlab.monitor.tickets import Ticket
 
-_HELP = {"help_option_names": ["-h", "--help"]}
 _STATES = ["open", "investigating", "verifying", "escalated", "resolved", "self_healed"]
-as_json = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
 by_whom = click.option("--who", default=getpass.getuser, metavar="NAME", help="Who does this.  [default: your login]")
 with_note = click.option("-m", "--note", default="", metavar="TEXT", help="Why; kept in the audit.")
 
 
-class _ListUnlessTold(click.Group):
-    """`operatorlab tickets`, and options without a command, mean `operatorlab tickets list`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_ListUnlessTold, context_settings=_HELP)
+@click.group(cls=ListUnlessTold, context_settings=HELP)
 def tickets() -> None:
     """List, show, hold and resolve tickets.
 
@@ -71,7 +60,7 @@ def list_(run: str | None, *, all_: bool, states: tuple[str, ...], count: int, j
     if json_:
         click.echo(json.dumps([_plain(ticket) for ticket in found], indent=2))
     elif found:
-        _print_table([_row(ticket) for ticket in found])
+        print_table([_row(ticket) for ticket in found])
     else:
         click.echo("No tickets." if closed_too else "No live tickets. Closed ones: operatorlab tickets list --all")
 
@@ -258,21 +247,3 @@ def _plain(ticket: Ticket) -> dict[str, object]:
         "recurrences": ticket.recurrences,
         "note": ticket.note,
     }
-
-
-def _print_table(rows: Sequence[Mapping[str, str]]) -> None:
-    """A table on a terminal; tab-separated lines elsewhere. Texts are taken as they are, never as markup."""
-    if not sys.stdout.isatty():
-        for line in (list(rows[0]), *(list(row.values()) for row in rows)):
-            click.echo("\t".join(" ".join(cell.split()) for cell in line))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in rows[0]:
-        table.add_column(Text(name), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row.values()))
-    Console().print(table)

@@ -19,8 +19,8 @@ from pydantic import BaseModel
 
 from operatorlab.errors import OperatorLabError
 from operatorlab.subject import Observation, Subject
+from operatorlab.text import short, visible
 from operatorlab.widgets.shapes import FaultLike, LabLike, SessionLike, TicketLike
-from operatorlab.widgets.text import short, visible
 from operatorlab.widgets.view import SIGNS, MemberRow, TicketRow, member_rows, ticket_rows, verdict
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from operatorlab.subject import Node, NodeState, Observation
+from operatorlab.text import fold, short, visible
 from operatorlab.widgets.shapes import StepLike, TicketLike
-from operatorlab.widgets.text import fold, short, visible
 
 SIGNS: Mapping[str, str] = {
     "up": "●",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operatorlab.widgets.text import fold, short, visible
+from operatorlab.text import fold, short, visible
 
 
 @pytest.mark.parametrize(
