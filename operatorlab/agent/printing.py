@@ -15,7 +15,7 @@ from operatorlab.agent.loop import SessionResult
 from operatorlab.agent.prompts import short
 from operatorlab.agent.steps import Step, StepKind
 from operatorlab.audit import timestamp
-from operatorlab.widgets.text import fold, visible
+from operatorlab.text import fold, visible
 
 _STYLES = {
     StepKind.THOUGHT: "italic",

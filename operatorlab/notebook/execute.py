@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from operatorlab.notebook.files import heading, load, tags
 from operatorlab.notebook.parameters import Scalar
-from operatorlab.widgets.text import visible
+from operatorlab.text import visible
 
 
 class Job(BaseModel):

@@ -13,7 +13,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from operatorlab.notebook.files import heading, load, tags
-from operatorlab.widgets.text import visible
+from operatorlab.text import visible
 
 _HERE = Path(__file__).parent
 _PRIORITY = ["text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/latex", "text/plain"]

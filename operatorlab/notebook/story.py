@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from operatorlab.errors import UserError
+from operatorlab.text import short, visible
 from operatorlab.widgets.shapes import RowsLike
-from operatorlab.widgets.text import short, visible
 
 BEFORE_S, AFTER_S = 3.0, 3.0
 """How much of the clients' experience is told before the first and after the last event."""
