@@ -29,7 +29,7 @@ from operatorlab.notebook.execute import Job
 from operatorlab.notebook.files import heading, load
 from operatorlab.notebook.parameters import Parameters, Scalar
 from operatorlab.notebook.result import Result, read
-from operatorlab.widgets.text import visible
+from operatorlab.text import visible
 
 GRACE_S = 12.0  # a kernel may take 5 s to shut down, a lab 2 s to end
 MARK = "OPERATORLAB_NOTEBOOK_RUN"
@@ -145,7 +145,7 @@ class Execution:
             with self._signals():
                 await self._wait(process, timeout_s)
         finally:
-            killed = kill_marked(self.run_id)
+            killed = await kill_marked(self.run_id)
             self.exit_code = await process.wait()
             process.stdin.close()
             if killed or self.exit_code != 0:
@@ -188,13 +188,17 @@ class Execution:
         self._stop.set()
 
 
-def kill_marked(run: str) -> list[int]:
+async def kill_marked(run: str) -> list[int]:
     """Kill every process of this user whose environment carries exactly this notebook run; returns their pids."""
-    found = [p for p in psutil.process_iter() if _mark_of(p) == run]
-    for process in found:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+    from operatorlab.deploy.kin import end
+
+    found = [process for process in await asyncio.to_thread(_processes) if _mark_of(process) == run]
+    await end(found)
     return [process.pid for process in found]
+
+
+def _processes() -> list[psutil.Process]:
+    return list(psutil.process_iter())
 
 
 def _mark_of(process: psutil.Process) -> str | None:

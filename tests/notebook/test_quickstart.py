@@ -59,7 +59,7 @@ async def test_it_repairs_a_crash_and_tells_it_all(lab_home):
         "runbook (deterministic, not a model)",
         "✖",
         "refuses connections",
-        "resolved verified",
+        "resolved_verified",
         "supervisorctl",
     ):
         assert told in page

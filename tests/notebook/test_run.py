@@ -10,6 +10,7 @@ import sys
 import psutil
 import pytest
 
+from operatorlab.deploy.kin import is_alive
 from operatorlab.notebook.parameters import model_of, parse
 from operatorlab.notebook.run import MARK, Ending, run_notebook
 
@@ -37,6 +38,10 @@ def marked(run):
     return found
 
 
+def lives(pid):
+    return psutil.pid_exists(pid) and is_alive(psutil.Process(pid))
+
+
 async def run(notebook, given=None, **options):
     return await run_notebook(notebook, parse(model_of(notebook), given or {}), progress=False, **options)
 
@@ -56,13 +61,15 @@ async def test_a_recorded_success_is_a_success(write_notebook, lab_home):
 
 
 async def test_a_recorded_failure_is_no_success(write_notebook, lab_home):
-    done = await run(write_notebook('from operatorlab.notebook import record\nrecord(success=False, outcome="bad")'))
+    done = await run(
+        write_notebook('from operatorlab.notebook import record\nrecord(success=False, outcome="bad")'), report=False
+    )
     assert done.ending is Ending.COMPLETED
     assert not done.success
 
 
 async def test_without_a_result_a_run_has_failed(write_notebook, lab_home):
-    done = await run(write_notebook(RECORD, "1 + 1", parameters="n = 1"))
+    done = await run(write_notebook(RECORD, "1 + 1", parameters="n = 1"), report=False)
     assert done.ending is Ending.NO_RESULT
     assert not done.success
     assert done.result is None
@@ -101,7 +108,7 @@ async def test_a_signal_in_the_middle_leaves_no_process(write_notebook, lab_home
     assert process.returncode == code
     assert b"interrupted" in out
     assert (tmp_path / "cleaned").exists()
-    assert not psutil.pid_exists(child)
+    assert not lives(child)
     assert marked(next((lab_home / "runs").iterdir()).name) == []
 
 
