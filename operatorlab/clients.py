@@ -59,7 +59,8 @@ class Clients:
         try:
             while self._process.returncode is None:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), FOLLOW_S)
+                    async with asyncio.timeout(FOLLOW_S):
+                        await self._process.wait()
                 self._store_new(store, run)
         finally:
             self._store_new(store, run)
@@ -72,7 +73,8 @@ class Clients:
             return
         self._process.terminate()
         try:
-            await asyncio.wait_for(self._process.wait(), 2)
+            async with asyncio.timeout(2):
+                await self._process.wait()
         except TimeoutError:
             self._process.kill()
             await self._process.wait()

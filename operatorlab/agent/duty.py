@@ -50,4 +50,5 @@ class Duty:
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), self._poll_s)
+            async with asyncio.timeout(self._poll_s):
+                await self._stopping.wait()

@@ -44,6 +44,14 @@ class SessionResult:
     cost_usd: float
     error: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<SessionResult {short(self.session_id)}: {self.outcome.value}, {self.turns} turns>"
+
+    def _repr_html_(self) -> str:
+        from operatorlab.widgets import html
+
+        return html.session(self)
+
 
 @dataclass
 class _Work:

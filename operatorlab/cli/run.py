@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,13 +87,21 @@ def _summary(done: NotebookRun) -> str:
     why = "success" if done.success else done.error or "no success"
     lines = [
         ("outcome", f"{verdict} ({why}), after {done.took_s:.1f} s", ""),
-        ("notebook", str(done.notebook), f"jupyter lab {_word(done.notebook)}"),
+        ("notebook", str(done.notebook), f"{_tool('jupyter')} lab {_word(done.notebook)}"),
     ]
     if done.report:
         lines.append(("report", str(done.report), f"xdg-open {_word(done.report)}   (any browser, no network needed)"))
-    lines.append(("audit", str(audit_path()), "operatorlab audit show"))
+    lines.append(("audit", str(audit_path()), f"{_tool('operatorlab')} audit show"))
     shown = [f"{name:9} {what}" + (f"\n{'':12} open: {how}" if how else "") for name, what, how in lines]
     return "\n".join(["", *shown])
+
+
+def _tool(name: str) -> str:
+    """How to call a program of this environment from the present folder, on PATH or not."""
+    beside = Path(sys.executable).with_name(name)
+    if shutil.which(name) or not beside.exists():
+        return name
+    return _word(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
 def _word(path: Path) -> str:

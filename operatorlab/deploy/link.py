@@ -84,7 +84,8 @@ class Gate:
     async def change(self, timeout_s: float | None = None) -> None:
         """Wait for other rules, at most `timeout_s` seconds."""
         try:
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
         except TimeoutError:
             return
 

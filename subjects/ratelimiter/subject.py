@@ -14,7 +14,6 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from operatorlab.deploy.programs import find_program
-
 from operatorlab.procedure import Procedure
 from operatorlab.subject import Blueprint, Deployment, Link, Member, Observer, Process, Site, Subject
 from subjects.ratelimiter.briefing import brief

@@ -45,7 +45,7 @@ class NodeAnswers:
             return _silent(name, "node", silence)
         facts: dict[str, Json] = {"ready": None if isinstance(self.unready, Silence) else not self.unready}
         if isinstance(self.counts, NodeCounts):
-            facts |= {"allowed": self.counts.allowed, "denied": self.counts.denied, "started": self.counts.started}
+            facts |= {"allowed": self.counts.allowed, "denied": self.counts.denied}
         reason = self._complaint()
         return Node(name, "node", NodeState.DEGRADED if reason else NodeState.UP, reason, facts)
 
