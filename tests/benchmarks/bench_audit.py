@@ -49,7 +49,7 @@ def test_events_against_bare_inserts(tmp_path: Path, capsys: pytest.CaptureFixtu
         verified = report.events / (time.perf_counter() - began)
         assert report.ok
     with capsys.disabled():
-        print(  # noqa: T201  a benchmark is read by people
+        print(
             f"\naudit: {single:,.0f} events/s, {bare / single:.1f} times a bare insert ({bare:,.0f}/s); "
             f"{together:,.0f}/s in one transaction; {verified:,.0f}/s verified"
         )
