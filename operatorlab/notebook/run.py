@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 
 import psutil
@@ -85,7 +86,13 @@ async def run_notebook(
     started = time.monotonic()
     run = home.new_run_id(re.sub(r"^[\d_]+", "", notebook.stem) or "notebook")
     execution = Execution(run, _job(run, notebook, parameters, folder, progress=progress), grace_s)
-    await execution.run(timeout_s)
+    # Drawing the report needs libraries that take a second or two to import: the notebook leaves that time free.
+    ready = asyncio.create_task(asyncio.to_thread(import_module, "nbconvert.exporters.html")) if report else None
+    try:
+        await execution.run(timeout_s)
+    finally:
+        if ready:
+            await ready
     return _finish(execution, time.monotonic() - started, report=report)
 
 
