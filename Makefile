@@ -7,7 +7,9 @@ BIN := $(VENV)/bin
 LOCK := requirements.lock
 PYTEST ?= -n 2 --dist loadgroup
 
+# Compiled once here, rather than by each of the many small processes of each lab.
 install = \
+	export UV_COMPILE_BYTECODE=1; \
 	if command -v uv >/dev/null 2>&1; then uv pip install -q --python $(BIN)/python $(1); \
 	elif $(BIN)/python -m pip install -q uv; then $(BIN)/python -m uv pip install -q --python $(BIN)/python $(1); \
 	else $(BIN)/python -m pip install -q --upgrade pip && $(BIN)/python -m pip install -q $(1); fi
