@@ -11,10 +11,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from operatorlab.deploy.link import Rules, parse
 from operatorlab.deploy.ports import reserve
+
+
+_HERE = (psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT, psutil.CONN_SYN_RECV)
 
 
 class Echo:
@@ -56,6 +60,11 @@ class Relay:
         await asyncio.to_thread(self.file.write_text, json.dumps({**json.loads(self.file.read_text()), **rules}))
         self.process.send_signal(signal.SIGHUP)
         await self.says(says)
+
+    async def forgets(self) -> None:
+        """Wait until every connection that was made has gone."""
+        while any(c.laddr.port == self.listen and c.status in _HERE for c in psutil.net_connections("tcp4")):
+            await asyncio.sleep(0.01)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.listen)
@@ -172,6 +181,7 @@ async def test_who_left_while_cut_off_is_never_heard_of(relay: Relay):
         writer.write(b"anyone there?")
         writer.close()
         await writer.wait_closed()
+    await relay.forgets()
     stays, stays_writer = await relay.connect()
     stays_writer.write(b"me")
     await relay.rule("passing", drop=False)
