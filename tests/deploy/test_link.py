@@ -17,7 +17,6 @@ import pytest
 from operatorlab.deploy.link import Rules, parse
 from operatorlab.deploy.ports import reserve
 
-
 _HERE = (psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT, psutil.CONN_SYN_RECV)
 
 
@@ -63,7 +62,7 @@ class Relay:
 
     async def forgets(self) -> None:
         """Wait until every connection that was made has gone."""
-        while any(c.laddr.port == self.listen and c.status in _HERE for c in psutil.net_connections("tcp4")):
+        while any(c.laddr.port == self.listen and c.status in _HERE for c in psutil.net_connections("tcp4")):  # noqa: ASYNC110  the kernel tells of it by no event
             await asyncio.sleep(0.01)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
