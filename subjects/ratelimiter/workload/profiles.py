@@ -40,7 +40,7 @@ class Profile:
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
-        "steady": Profile(rate=100),  # a quarter of it tenant-a's, a little above its limit
+        "steady": Profile(rate=100, skew=1.1),  # 29 a second are tenant-a's: above its limit in nearly every window
         "burst": Profile(rate=40, peak_rate=200),
         "skewed": Profile(rate=100, skew=1.6),
         "full": Profile(rate=300),
