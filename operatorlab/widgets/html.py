@@ -69,11 +69,14 @@ def tickets(several: Iterable[TicketLike]) -> str:
 
 def session(result: SessionLike) -> str:
     """How a session ended and what the operator reports. The outcome is the monitor's verdict, the report a claim."""
+    report = dict(_mapping(result.report))
+    if isinstance(evidence := report.get("evidence"), list):
+        report["evidence"] = ", ".join(str(id_)[-6:] for id_ in evidence)  # as `operatorlab audit show` names them
     facts = [
         ("session", result.session_id),
         ("turns", str(result.turns)),
         ("cost", f"${result.cost_usd:.4f}"),
-        *_pairs(_mapping(result.report)),
+        *_pairs(report),
     ]
     return card("session", "", facts, state=str(result.outcome))
 
