@@ -103,13 +103,17 @@ def show(id_: str | None, report: bool, full: bool, json_: bool) -> None:
 
 
 @audit.command()
-def path() -> None:
+@as_json
+def path(json_: bool) -> None:
     """Print the path of the audit file, whether it exists yet or not.
 
     \b
     datasette "$(operatorlab audit path)"
     """
-    click.echo(audit_path())
+    if json_:
+        _print_json({"path": str(audit_path())})
+    else:
+        click.echo(audit_path())
 
 
 @audit.command()

@@ -157,6 +157,7 @@ def test_show_as_json_has_everything(store: AuditStore, run: Run, tell) -> None:
 
 def test_path_needs_no_file(run: Run, path: Path) -> None:
     assert run("path").output == f"{path}\n"
+    assert json.loads(run("path", "--json").output) == {"path": str(path)}
     assert not path.exists()
     with pytest.raises(BadParameter, match="no audit file"):
         run("status")
