@@ -1,8 +1,9 @@
-"""What several parts of the suite share: a real browser without a network."""
+"""What the whole suite shares: a real browser without a network, and the proof that nothing is left running."""
 
 import shutil
 from contextlib import asynccontextmanager
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -35,3 +36,35 @@ def open_page(browser):
         await page.close()
 
     return opened
+
+
+LEFT = pytest.StashKey()
+
+
+def _of_labs_below(folder):
+    """Processes of labs whose system lies below `folder`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("OPERATORLAB_SYSTEM", "").startswith(f"{folder}/"):
+                found.append(f"{process.pid} {' '.join(process.cmdline())}")
+        except psutil.Error:
+            continue
+    return found
+
+
+def pytest_sessionfinish(session):
+    """A suite that leaves a process behind has failed, whatever its tests say."""
+    if hasattr(session.config, "workerinput"):
+        return
+    left = _of_labs_below(session.config._tmp_path_factory.getbasetemp())
+    session.config.stash[LEFT] = left
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    left = config.stash.get(LEFT, [])
+    terminalreporter.line(
+        "\n".join(["processes left behind:", *left]) if left else "no process of a lab is left behind"
+    )
