@@ -36,8 +36,7 @@ class Clients:
         self._partial = b""
 
     def __repr__(self) -> str:
-        running = self._process is not None and self._process.returncode is None
-        return f"<Clients {'running' if running else 'stopped'}>"
+        return f"<Clients {'stopped' if self.pid is None else 'running'}>"
 
     async def start(self) -> None:
         """Start the load; its own messages go beside the record."""
@@ -52,6 +51,11 @@ class Clients:
                 cwd=self.record.parent,
                 start_new_session=True,
             )
+
+    @property
+    def pid(self) -> int | None:
+        """The load's process; None while it does not run."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def follow(self, store: AuditStore, run: str) -> None:
         """Store what the clients see until cancelled; StartFailed if the load ends by itself."""

@@ -123,6 +123,11 @@ class Lab:
         """End everything that this lab started. Does nothing if it does not run."""
         await self._stack.aclose()
 
+    async def reset(self) -> None:
+        """Make the subject as new, under the same monitor and clients. Open tickets close when it is well again."""
+        clients = self._now_running.clients
+        await self.deployment.reset(spare={clients.pid} if clients and clients.pid else set())
+
     async def __aenter__(self) -> Self:
         return await self.start()
 
@@ -165,6 +170,7 @@ class Lab:
         argv = self.subject.workload(self.deployment, self.load, self.seed, record)
         clients = Clients(argv, record, self.deployment.environment())
         await clients.start()
+        self._now_running.clients = clients
         stack.push_async_callback(clients.stop)
         self._background(clients.follow(self.store, self.run_id), "clients", self._now_running, stack)
 
@@ -188,11 +194,6 @@ class Lab:
     def run_id(self) -> str:
         """The name of this run, in the audit and on disk."""
         return self.deployment.run_id
-
-    @property
-    def folder(self) -> Path:
-        """The lab's own folder, `runs/<run id>`."""
-        return self.deployment.folder
 
     @property
     def store(self) -> AuditStore:
@@ -331,6 +332,7 @@ class _Running:
     board: Board
     monitor: Monitor
     injections: Injections
+    clients: Clients | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     told: set[asyncio.Task[None]] = field(default_factory=set)
 

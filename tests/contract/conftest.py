@@ -30,6 +30,7 @@ class WatchedLab:
     monitor: Monitor
     board: Board
     watching: "asyncio.Task[None]"
+    clients: Clients
 
     async def cycle(self) -> Cycle:
         """The next turn of the monitor; whatever ended it is raised."""
@@ -89,7 +90,7 @@ async def watched_lab(folder: Path, load: str) -> AsyncIterator[WatchedLab]:
         monitor = Monitor(subject, deployment, store, board=board, grace_s=0.0)
         watching = asyncio.create_task(monitor.run())
         stack.push_async_callback(_end, watching)
-        yield WatchedLab(deployment, monitor, board, watching)
+        yield WatchedLab(deployment, monitor, board, watching, clients)
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

@@ -103,7 +103,7 @@ async def test_a_reset_undoes_it_and_heal_does_no_harm_afterwards(lab, kind):
     await lab.healthy()
     fault = aimed(kind)
     memo = await inject(fault, lab)
-    await lab.deployment.reset()
+    await lab.deployment.reset(spare={lab.clients.pid})
     assert not await fault.active(lab.deployment, memo)
     await fault.heal(lab.deployment, memo)
     assert not await fault.active(lab.deployment, memo)

@@ -60,6 +60,21 @@ async def test_the_idle_baseline_resolves_nothing_and_heal_undoes_each_fault(nam
         await lab.healthy()
 
 
+async def test_a_reset_undoes_a_fault_under_the_same_clients():
+    async with Lab("ratelimiter", grace_s=0, hold_s=0.5) as lab:
+        fault = await lab.inject("limit_misconfigured")
+        ticket = await lab.next_ticket(timeout_s=10)
+        await lab.reset()
+        assert not await lab.active(fault)
+        await lab.board.closed(ticket.incident, timeout_s=20)
+        answered = "select total(allowed) as n from client_samples"
+        (before,) = lab.store.db.query(answered)
+        for _ in range(8):
+            await lab.monitor.next_cycle()
+        (after,) = lab.store.db.query(answered)
+        assert after["n"] > before["n"]
+
+
 async def test_two_labs_run_side_by_side_and_do_not_see_each_other():
     async with Lab("ratelimiter", load="none", grace_s=0) as one, Lab("ratelimiter", load="none", grace_s=0) as other:
         assert one.run_id != other.run_id
