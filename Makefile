@@ -43,7 +43,7 @@ demo: $(VENV)/.run  ## Break a real cluster and watch an operator repair it (no 
 
 .PHONY: lab
 lab: $(VENV)/.run  ## Open JupyterLab on the notebooks
-	@$(BIN)/jupyter lab notebooks/00_quickstart.ipynb
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_quickstart.ipynb
 
 .PHONY: test
 test: $(VENV)/.dev  ## Run the tests (a few minutes)
