@@ -57,7 +57,10 @@ class Paths:
             await self._members.signal(name, signal.SIGCONT)
         elif state is MemberState.STOPPED:
             await self._members.start_processes({name: link.listen})
-        await self._take(link, InForce())
+        if not await self._take(link, InForce()):
+            raise TimedOut(
+                f"the link from {source} to {target} was started and ended again", next_step="look at its log"
+            )
 
     async def is_cut(self, source: str, target: str) -> bool:
         """Whether the link itself says that it drops everything, and runs."""
@@ -75,13 +78,17 @@ class Paths:
         if state is MemberState.RUNNING:
             await self._take(link, wanted)
 
-    async def _take(self, link: Link, wanted: InForce) -> None:
-        """Wait until the link has taken its rules."""
+    async def _take(self, link: Link, wanted: InForce) -> bool:
+        """Wait until the link has taken its rules; False if it does not run, for then it takes them at its start."""
+        name = link_name(self._blueprint, link)
         until = time.monotonic() + _APPLIED_WITHIN_S
         while (now := self._applied(link)) != wanted:
             if time.monotonic() > until:
                 raise TimedOut(f"the link from {link.source} to {link.target} did not take its rules: {now}")
+            if await self._members.process_state(name) is not MemberState.RUNNING:
+                return False
             await asyncio.sleep(0.002)
+        return True
 
     def _applied(self, link: Link) -> InForce:
         path = self._site.root / link_applied(link)
