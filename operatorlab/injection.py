@@ -19,7 +19,7 @@ from operatorlab.validate import ValidFault
 
 if TYPE_CHECKING:
     from operatorlab.audit import AuditStore
-    from operatorlab.deploy.processes import ProcessDeployment
+    from operatorlab.deploy.base import LabDeployment
 
 _SELECT = "select id, name, target, memo, injected_at, injected_mono from faults where run = :run"
 
@@ -45,7 +45,7 @@ class Injected:
 class Injections:
     """The faults of one lab."""
 
-    def __init__(self, store: AuditStore, deployment: ProcessDeployment) -> None:
+    def __init__(self, store: AuditStore, deployment: LabDeployment) -> None:
         self._store = store
         self._deployment = deployment
 
@@ -77,7 +77,7 @@ class Injections:
         return [_injected(row) for row in self._store.rows(sql, {"run": self._deployment.run_id})]
 
     def _fault(self, name: str, target: str | None) -> ValidFault:
-        return ValidFault(find_fault(self._deployment.subject, name, target))
+        return ValidFault(find_fault(self._deployment.subject, name, target, deployment=self._deployment.kind))
 
     def _memo(self, injected: Injected) -> Mapping[str, object]:
         memo: Mapping[str, object] = json.loads(str(self._row(injected.id)["memo"] or "{}"))

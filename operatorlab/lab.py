@@ -29,21 +29,22 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from operatorlab.audit import AuditStore
 from operatorlab.clients import Clients
 from operatorlab.clock import Clock, SystemClock
-from operatorlab.deploy.processes import ProcessDeployment
+from operatorlab.deploy.base import LabDeployment
+from operatorlab.deploy.kinds import bring_up
 from operatorlab.errors import BadParameter, TimedOut, UnknownName
 from operatorlab.injection import Injected, Injections
 from operatorlab.monitor.board import Board
 from operatorlab.monitor.loop import Cycle, Monitor, MonitorStopped
 from operatorlab.monitor.tickets import Policy, Ticket, TicketState
 from operatorlab.registry import find_subject
-from operatorlab.subject import Observation, Subject
+from operatorlab.sandbox import Mode
+from operatorlab.subject import DEPLOYMENTS, PROCESSES, Observation, Subject
 
 if TYPE_CHECKING:
     from operatorlab.agent import Budget, SessionResult
     from operatorlab.agent.brains import Brain
     from operatorlab.widgets.watch import Watch
 
-DEPLOYMENTS = ("processes",)
 T = TypeVar("T")
 
 
@@ -60,7 +61,7 @@ class Lab:
         self,
         subject: str | Path = "ratelimiter",
         *,
-        deployment: str = "processes",
+        deployment: str = PROCESSES,
         load: str | None = None,
         seed: int = 7,
         interval_s: float = 0.25,
@@ -70,6 +71,7 @@ class Lab:
     ) -> None:
         if deployment not in DEPLOYMENTS:
             raise UnknownName("deployment", deployment, DEPLOYMENTS)
+        self.kind = deployment
         self.subject: Subject = find_subject(str(subject))
         self.load = self._checked_load(load)
         self.seed = seed
@@ -108,7 +110,7 @@ class Lab:
             raise BadParameter(f"{self!r} runs already", next_step="await lab.stop() first, or make another Lab")
         async with AsyncExitStack() as stack:
             store = self._given_store or stack.enter_context(AuditStore())
-            deployment = await ProcessDeployment.up(self.subject)
+            deployment = await bring_up(self.kind, self.subject)
             stack.push_async_callback(deployment.down)
             stack.callback(atexit.unregister, last_resort := functools.partial(_take_down, deployment.run_id))
             atexit.register(last_resort)
@@ -136,11 +138,11 @@ class Lab:
     ) -> None:
         await self.stop()
 
-    async def _wire(self, store: AuditStore, deployment: ProcessDeployment, stack: AsyncExitStack) -> _Running:
+    async def _wire(self, store: AuditStore, deployment: LabDeployment, stack: AsyncExitStack) -> _Running:
         run = deployment.run_id
         options = {"load": self.load, "interval_s": self.interval_s, "grace_s": self.grace_s, **asdict(self.policy)}
         store.begin_run(
-            run, self.subject.name, "processes", str(deployment.folder), self.seed, os.getpid(), options=options
+            run, self.subject.name, self.kind, str(deployment.folder), self.seed, os.getpid(), options=options
         )
         stack.callback(store.end_run, run, "stopped")
         board = Board(store, run, self.policy, self.clock)
@@ -200,7 +202,7 @@ class Lab:
         return self._now_running.store
 
     @property
-    def deployment(self) -> ProcessDeployment:
+    def deployment(self) -> LabDeployment:
         return self._now_running.deployment
 
     @property
@@ -236,7 +238,7 @@ class Lab:
         latest = self.monitor.latest
         raise TimedOut(
             f"{self.subject.name} was not healthy within {timeout_s:g} s: {_what_is_wrong(latest)}",
-            next_step=f"look into the logs in {self.deployment.root / 'log'}",
+            next_step=f"look into the logs: {self.deployment.logs}",
         )
 
     async def next_ticket(self, timeout_s: float = 30.0) -> Ticket:
@@ -295,20 +297,21 @@ class Lab:
         *,
         budget: Budget | None = None,
         verify_s: float = 60.0,
+        mode: str = Mode.OPERATE,
         allow_bare_host: bool = False,
     ) -> SessionResult:
         """Let an operator work on the ticket's incident; returns when the monitor has given its verdict.
 
         `brain` is `runbook`, `noop`, `claude` or a Brain of your own; `verify_s` is how long the monitor has to
-        confirm. BareHostRefused for a real model, unless `allow_bare_host`.
+        confirm. With the mode `observe` the boundary lets it look and touch nothing. BareHostRefused for a real
+        model without a boundary, unless `allow_bare_host`.
         """
         from operatorlab.agent import Budget as DefaultBudget
         from operatorlab.agent import Operator
         from operatorlab.agent.brains import make_brain
-        from operatorlab.sandbox import LocalSandbox
 
         chosen = make_brain(brain, subject=self.subject) if isinstance(brain, str) else brain
-        async with LocalSandbox(self.deployment.root, self.deployment.environment()) as sandbox:
+        async with self.deployment.sandbox(self.store.path, Mode(mode)) as sandbox:
             operator = Operator(
                 self.store,
                 self.board,
@@ -328,7 +331,7 @@ class _Running:
     """What exists only while a lab runs."""
 
     store: AuditStore
-    deployment: ProcessDeployment
+    deployment: LabDeployment
     board: Board
     monitor: Monitor
     injections: Injections

@@ -143,11 +143,12 @@ def _told(trouble: Exception) -> str:
     return f"{type(trouble).__name__}: {trouble}"
 
 
-def find_fault(subject: Subject, name: str, target: str | None = None) -> Fault:
-    """The subject's fault `name`, aimed at `target` or at its default target."""
-    known = {fault.name: fault for fault in subject.faults}
+def find_fault(subject: Subject, name: str, target: str | None = None, *, deployment: str | None = None) -> Fault:
+    """The subject's fault `name`, aimed at `target` or at its default target; UnknownName where it does not exist."""
+    known = {fault.name: fault for fault in subject.faults if deployment in {None, *fault.deployments}}
     if name not in known:
-        raise UnknownName("fault", name, known, next_step=f"operatorlab faults list {subject.name}")
+        where = f"fault of a lab of {deployment}" if deployment else "fault"
+        raise UnknownName(where, name, known, next_step=f"operatorlab faults list {subject.name}")
     targets = known[name].targets(subject)
     if target is not None and target not in targets:
         raise UnknownName(f"target of {name}", target, targets)

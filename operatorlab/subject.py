@@ -30,6 +30,10 @@ Json = object
 """Anything `json.dumps` takes."""
 _EMPTY: Mapping[str, Json] = MappingProxyType({})
 
+PROCESSES, COMPOSE = "processes", "compose"
+DEPLOYMENTS = (PROCESSES, COMPOSE)
+"""How a subject can be brought up."""
+
 
 # ── members ────────────────────────────────────────────────────────────────────────────────────
 
@@ -220,6 +224,7 @@ class Fault(ABC):
     kind: ClassVar[FaultKind]
     expected: ClassVar[tuple[str, ...]]  # invariants of which at least one must fire
     self_healing: ClassVar[bool] = False
+    deployments: ClassVar[tuple[str, ...]] = DEPLOYMENTS  # where its mechanism exists
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -313,8 +318,21 @@ class Deployment(Protocol):
     @property
     def run_id(self) -> str: ...
 
+    @property
+    def kind(self) -> str:
+        """How the subject was brought up: `processes` or `compose`."""
+        ...
+
     def address(self, member: str) -> tuple[str, int]:
         """Host and port of a member on the loopback interface, past any link."""
+        ...
+
+    def inside(self, member: str) -> tuple[str, int]:
+        """Host and port of a member as the operator reaches it, past any link."""
+        ...
+
+    async def trouble(self) -> str:
+        """Why nothing can be said of the members now, such as a Docker daemon that is away; else empty."""
         ...
 
     async def state(self, member: str) -> MemberState: ...
@@ -362,6 +380,7 @@ class Subject(ABC):
     invariants: ClassVar[tuple[Invariant, ...]]
     faults: ClassVar[tuple[type[Fault], ...]]
     loads: ClassVar[tuple[str, ...]] = ()  # names of load profiles; the first is the default
+    stack: ClassVar[Path | None] = None  # the folder of its compose.yaml, if it also runs as containers
 
     @abstractmethod
     def blueprint(self, site: Site) -> Blueprint:

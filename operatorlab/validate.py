@@ -16,7 +16,18 @@ from typing import TypeVar
 
 from operatorlab.blueprints import blueprint_problems
 from operatorlab.errors import ContractBroken
-from operatorlab.subject import Deployment, Fault, FaultKind, GroundTruth, Invariant, Json, Member, Severity, Subject
+from operatorlab.subject import (
+    DEPLOYMENTS,
+    Deployment,
+    Fault,
+    FaultKind,
+    GroundTruth,
+    Invariant,
+    Json,
+    Member,
+    Severity,
+    Subject,
+)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 T = TypeVar("T")
@@ -159,6 +170,7 @@ def _fault(fault: type[Fault], subject: Subject) -> Iterator[str]:
     self_healing: object = fault.self_healing
     if not isinstance(self_healing, bool):
         yield f"self_healing must be True or False, not {self_healing!r}"
+    yield from _deployments(fault.deployments)
     yield from _expected(getattr(fault, "expected", None), subject)
     missing = sorted(getattr(fault, "__abstractmethods__", ()))
     if missing:
@@ -168,6 +180,11 @@ def _fault(fault: type[Fault], subject: Subject) -> Iterator[str]:
         if not inspect.iscoroutinefunction(getattr(fault, method)):
             yield f"{method} must be an async function"
     yield from _targets(fault, subject)
+
+
+def _deployments(named: object) -> Iterator[str]:
+    if not isinstance(named, tuple) or not named or not set(named) <= set(DEPLOYMENTS):
+        yield f"deployments must be a tuple of at least one of {', '.join(DEPLOYMENTS)}, not {named!r}"
 
 
 def _expected(expected: object, subject: Subject) -> Iterator[str]:

@@ -58,6 +58,13 @@ def agent() -> None:
     help=("How long to wait for the monitor to confirm a claim."),
 )
 @click.option(
+    "--mode",
+    type=click.Choice(["operate", "observe"]),
+    default="operate",
+    show_default=True,
+    help="What the boundary lets it do; `observe` is to look and touch nothing (compose only).",
+)
+@click.option(
     "--allow-bare-host",
     is_flag=True,
     help=("Let a real model run commands on this machine, as you and with no boundary."),
@@ -72,6 +79,7 @@ def run(  # noqa: PLR0913  one parameter an option
     once: bool,
     wait_s: float | None,
     verify_s: float,
+    mode: str,
     allow_bare_host: bool,
     json_: bool,
     **limits: float | None,
@@ -93,7 +101,8 @@ def run(  # noqa: PLR0913  one parameter an option
 
     budget = Budget(**{name: value for name, value in limits.items() if value is not None})  # type: ignore[arg-type]
     with AuditStore() as store:
-        work = _Work(store, run_id, Printer(json_lines=json_), budget, verify_s, allow_bare_host=allow_bare_host)
+        printer = Printer(json_lines=json_)
+        work = _Work(store, run_id, printer, budget, verify_s, mode=mode, allow_bare_host=allow_bare_host)
         last = asyncio.run(work.go(work.brain(brain, model, base_url), once=once, wait_s=wait_s))
     if once and (last is None or last.outcome != "resolved_verified"):
         sys.exit(1)
@@ -110,16 +119,19 @@ class _Work:
         budget: Budget,
         verify_s: float,
         *,
+        mode: str,
         allow_bare_host: bool,
     ) -> None:
+        from operatorlab.deploy.kinds import attach
         from operatorlab.deploy.labs import the_lab
-        from operatorlab.deploy.processes import ProcessDeployment
+        from operatorlab.sandbox import Mode
 
         self.store = store
-        self.deployment = ProcessDeployment.attach(the_lab(run_id).run_id)
+        self.deployment = attach(the_lab(run_id).run_id)
         self.printer = printer
         self.budget = budget
         self.verify_s = verify_s
+        self.mode = Mode(mode)
         self.allow_bare_host = allow_bare_host
 
     def brain(self, name: str, model: str | None, base_url: str | None) -> Brain:
@@ -134,13 +146,12 @@ class _Work:
         from operatorlab.agent import Operator
         from operatorlab.agent.duty import Duty
         from operatorlab.monitor.board import Board
-        from operatorlab.sandbox import LocalSandbox
 
         deployment = self.deployment
         await brain.client().close()  # a missing key is said now, not when something breaks
         self.store.close_dead_sessions(psutil.pid_exists)
         board = Board(self.store, deployment.run_id, policy_of(self.store, deployment.run_id))
-        async with LocalSandbox(deployment.root, deployment.environment()) as sandbox:
+        async with deployment.sandbox(self.store.path, self.mode) as sandbox:
             operator = Operator(
                 self.store,
                 board,

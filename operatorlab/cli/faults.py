@@ -13,9 +13,9 @@ from operatorlab.cli.shared import HELP
 from operatorlab.errors import BadParameter, UnknownName
 
 if TYPE_CHECKING:
-    from operatorlab.deploy.processes import ProcessDeployment
+    from operatorlab.deploy.base import LabDeployment
     from operatorlab.injection import Injected, Injections
-    from operatorlab.subject import Subject
+    from operatorlab.subject import Fault, Subject
 
 run_option = click.option("--run", metavar="RUN", help="The lab's run id; not needed while only one lab runs.")
 
@@ -26,6 +26,7 @@ class Offered:
 
     name: str
     kind: str
+    deployments: tuple[str, ...]
     targets: tuple[str, ...]
     expected: tuple[str, ...]
     summary: str
@@ -54,7 +55,7 @@ def list_(subject: str | None, run: str | None, json_: bool) -> None:
     operatorlab faults list --run ratelimiter-k7p2mx --json
     """
     found = _subject(subject, run)
-    offered = [Offered(one.name, one.kind.value, one.targets(found), one.expected, one.summary) for one in found.faults]
+    offered = [_offered(one, found) for one in found.faults]
     if json_:
         click.echo(json.dumps([asdict(one) for one in offered]))
     else:
@@ -134,11 +135,16 @@ def _subject(subject: str | None, run: str | None) -> Subject:
     return find_subject(subject) if subject else _attach(run).subject
 
 
-def _attach(run: str | None) -> ProcessDeployment:
-    from operatorlab.deploy.labs import the_lab
-    from operatorlab.deploy.processes import ProcessDeployment
+def _offered(fault: type[Fault], subject: Subject) -> Offered:
+    kind, targets = fault.kind.value, fault.targets(subject)
+    return Offered(fault.name, kind, fault.deployments, targets, fault.expected, fault.summary)
 
-    return ProcessDeployment.attach(the_lab(run).run_id)
+
+def _attach(run: str | None) -> LabDeployment:
+    from operatorlab.deploy.kinds import attach
+    from operatorlab.deploy.labs import the_lab
+
+    return attach(the_lab(run).run_id)
 
 
 def _draw(offered: list[Offered]) -> None:
@@ -147,11 +153,12 @@ def _draw(offered: list[Offered]) -> None:
     from rich.table import Table
 
     table = Table(box=None)
-    for name in ("fault", "kind", "opens"):
+    for name in ("fault", "kind", "on", "opens"):
         table.add_column(name, no_wrap=True)
     table.add_column("targets", overflow="fold")
     for one in offered:
-        table.add_row(*(escape(x) for x in (one.name, one.kind, "\n".join(one.expected), "\n".join(one.targets))))
+        many = ("\n".join(column) for column in (one.deployments, one.expected, one.targets))
+        table.add_row(*(escape(cell) for cell in (one.name, one.kind, *many)))
     Console().print(table)
     for one in offered:
         Console().print(f"  [bold]{escape(one.name)}[/bold]: {escape(one.summary)}", soft_wrap=True)

@@ -13,9 +13,10 @@ import click
 
 from operatorlab.cli.shared import HELP, as_json
 from operatorlab.errors import AuditError, OperatorLabError, UnknownName
+from operatorlab.subject import DEPLOYMENTS, PROCESSES
 
 if TYPE_CHECKING:
-    from operatorlab.deploy.processes import ProcessDeployment
+    from operatorlab.deploy.base import LabDeployment
     from operatorlab.deploy.records import LabRecord
     from operatorlab.subject import Subject
 
@@ -28,6 +29,7 @@ class Standing:
 
     run_id: str
     subject: str
+    deployment: str
     state: str
     kept: bool
     owner_alive: bool
@@ -72,33 +74,43 @@ class Port(click.ParamType[tuple[str, int]]):
 @click.option(
     "--port", "ports", type=Port(), multiple=True, metavar="NAME=PORT", help="Use this port; may be repeated."
 )
+@click.option(
+    "--deployment",
+    type=click.Choice(DEPLOYMENTS),
+    default=PROCESSES,
+    show_default=True,
+    help="Run it as processes of this machine, or as containers by Docker Compose.",
+)
 @as_json
-def up(subject: str, ports: tuple[tuple[str, int], ...], json_: bool) -> None:
+def up(subject: str, ports: tuple[tuple[str, int], ...], deployment: str, json_: bool) -> None:
     """Bring a subject up and leave it running.
 
     SUBJECT is the name of an installed subject, or the path of a folder with a subject.py in it.
 
     \b
     operatorlab up ratelimiter
+    operatorlab up ratelimiter --deployment compose
     operatorlab up ./mine --port node-1=8001
     """
     from operatorlab.registry import find_subject
 
     found = find_subject(subject)
-    deployment = asyncio.run(_bring_up(found, dict(ports), quiet=json_))
+    lab = asyncio.run(_bring_up(found, deployment, dict(ports), quiet=json_))
     if json_:
-        click.echo(json.dumps(asdict(asyncio.run(_standing(deployment.record)))))
+        click.echo(json.dumps(asdict(asyncio.run(_standing(lab.record)))))
         return
-    click.echo(f"\n{found.title} is up as {deployment.run_id}.")
+    click.echo(f"\n{found.title} is up as {lab.run_id}.")
     for member in found.members:
-        click.echo("  {:<12} {}:{}".format(member.name, *deployment.address(member.name)))
-    click.echo(f"  files and logs in {deployment.root}\n")
+        click.echo("  {:<12} {}:{}".format(member.name, *lab.address(member.name)))
+    for name, address in lab.pages().items():
+        click.echo(f"  {name:<12} {address}")
+    click.echo(f"  logs: {lab.logs}\n")
     click.echo("next:")
     for command, why in (
         ("operatorlab status", "how its members stand"),
         (f"python -m operatorlab.monitor --subject {subject}", "watch it"),
-        ("operatorlab faults list --run " + deployment.run_id, "what can be broken"),
-        ("operatorlab down " + deployment.run_id, "end it"),
+        ("operatorlab faults list --run " + lab.run_id, "what can be broken"),
+        ("operatorlab down " + lab.run_id, "end it"),
     ):
         click.echo(f"  {command:<52} {why}")
 
@@ -140,7 +152,8 @@ def down(run: str | None) -> None:
     from operatorlab.deploy.labs import take_down, the_lab
 
     record = asyncio.run(take_down(the_lab(run)))
-    click.echo(f"{record.run_id} is down; its logs are in {record.root / 'log'}")
+    kept = f"; its logs are in {logs}" if (logs := record.root / "log").is_dir() else ""
+    click.echo(f"{record.run_id} is down{kept}")
     _note_end(record, "taken down")
 
 
@@ -166,19 +179,20 @@ def cleanup(older_than: timedelta | None, all_: bool) -> None:
         click.echo("nothing to remove")
 
 
-async def _bring_up(subject: Subject, ports: dict[str, int], *, quiet: bool) -> ProcessDeployment:
+async def _bring_up(subject: Subject, kind: str, ports: dict[str, int], *, quiet: bool) -> LabDeployment:
     from operatorlab import home
     from operatorlab.audit import AuditStore
-    from operatorlab.deploy.processes import ProcessDeployment
+    from operatorlab.deploy.kinds import bring_up
     from operatorlab.deploy.records import owner
 
     run_id = home.new_run_id(subject.name)
     pid, started = owner()
     with AuditStore() as store:
         folder = str(home.runs() / run_id)
-        store.begin_run(run_id, subject.name, "processes", folder, owner_pid=pid, owner_started=started)
+        store.begin_run(run_id, subject.name, kind, folder, owner_pid=pid, owner_started=started)
         try:
-            return await ProcessDeployment.up(
+            return await bring_up(
+                kind,
                 subject,
                 run_id=run_id,
                 ports=ports,
@@ -191,13 +205,13 @@ async def _bring_up(subject: Subject, ports: dict[str, int], *, quiet: bool) -> 
 
 
 async def _standing(record: LabRecord) -> Standing:
-    from operatorlab.deploy.processes import ProcessDeployment
+    from operatorlab.deploy.kinds import attach
 
     members: dict[str, str] = {}
     addresses: dict[str, str] = {}
     trouble = ""
     try:
-        deployment = ProcessDeployment.attach(record.run_id)
+        deployment = attach(record.run_id)
         for member in deployment.subject.members:
             members[member.name] = (await deployment.state(member.name)).value
             addresses[member.name] = "{}:{}".format(*deployment.address(member.name))
@@ -206,6 +220,7 @@ async def _standing(record: LabRecord) -> Standing:
     return Standing(
         run_id=record.run_id,
         subject=record.subject,
+        deployment=record.deployment,
         state=record.state.value,
         kept=record.keep,
         owner_alive=record.owner_alive,
@@ -227,9 +242,8 @@ def _draw(found: list[Standing]) -> None:
     for lab in found:
         owner = "left running" if lab.kept else "its owner lives" if lab.owner_alive else "its owner is dead"
         since = lab.created_at[:19].replace("T", " ")
-        console.print(
-            f"[bold]{escape(lab.run_id)}[/bold]  {escape(lab.subject)}, {lab.state} since {since} UTC, {owner}"
-        )
+        what = f"{escape(lab.subject)} as {lab.deployment}"
+        console.print(f"[bold]{escape(lab.run_id)}[/bold]  {what}, {lab.state} since {since} UTC, {owner}")
         table = Table(show_header=False, box=None, padding=(0, 2))
         for name, state in lab.members.items():
             table.add_row(escape(name), state, lab.addresses[name])

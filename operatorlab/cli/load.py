@@ -13,7 +13,7 @@ from operatorlab.errors import BadParameter, UnknownName
 
 if TYPE_CHECKING:
     from operatorlab.clients import Clients
-    from operatorlab.deploy.processes import ProcessDeployment
+    from operatorlab.deploy.base import LabDeployment
 
 _TELL_S = 1.0
 
@@ -35,23 +35,23 @@ def load(profile: str | None, run_id: str | None, seed: int, duration_s: float |
     operatorlab load steady
     operatorlab load full --duration 60
     """
+    from operatorlab.deploy.kinds import attach
     from operatorlab.deploy.labs import the_lab
-    from operatorlab.deploy.processes import ProcessDeployment
 
-    deployment = ProcessDeployment.attach(the_lab(run_id).run_id)
+    deployment = attach(the_lab(run_id).run_id)
     asyncio.run(_load(deployment, _profile(deployment, profile), seed, duration_s))
 
 
-def _profile(deployment: ProcessDeployment, name: str | None) -> str:
+def _profile(deployment: LabDeployment, name: str | None) -> str:
     known = deployment.subject.loads
     if not known:
-        raise BadParameter(f"the subject {deployment.subject_name} brings no client load")
+        raise BadParameter(f"the subject {deployment.subject.name} brings no client load")
     if name is not None and name not in known:
         raise UnknownName("load", name, known)
     return name or known[0]
 
 
-async def _load(deployment: ProcessDeployment, profile: str, seed: int, duration_s: float | None) -> None:
+async def _load(deployment: LabDeployment, profile: str, seed: int, duration_s: float | None) -> None:
     from operatorlab.audit import AuditStore
     from operatorlab.clients import Clients
 

@@ -11,9 +11,8 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from operatorlab.deploy.kin import end_kin
+from operatorlab.deploy.kinds import end
 from operatorlab.deploy.records import LabRecord, LabState, read_records
-from operatorlab.deploy.supervisor import Supervisor, reap
 from operatorlab.errors import BadParameter, UnknownName
 
 
@@ -46,8 +45,8 @@ def the_lab(run_id: str | None = None) -> LabRecord:
 
 
 async def take_down(record: LabRecord) -> LabRecord:
-    """End every process of a lab and remove its system but for the logs; the record says it is down."""
-    await _end(record)
+    """End everything a lab runs and remove its system but for the logs; the record says it is down."""
+    await end(record)
     await asyncio.to_thread(_remove_system, record.root)
     return record.changed(state=LabState.DOWN, ended_at=datetime.now(UTC))
 
@@ -72,19 +71,9 @@ async def cleanup(
 
 
 async def remove(record: LabRecord) -> None:
-    """End every process of a lab and remove its folder."""
-    await _end(record)
+    """End everything a lab runs and remove its folder."""
+    await end(record)
     await asyncio.to_thread(_remove_tree, record.folder)
-
-
-async def _end(record: LabRecord) -> None:
-    if record.running and record.supervisor_pid:
-        # Its children first: it takes note of their end. In a container without an init nobody else would.
-        await end_kin(record.run_id, record.root, spare={record.supervisor_pid})
-        await Supervisor(record.socket).reaped(record.supervisor_pid)
-    await end_kin(record.run_id, record.root)
-    reap()
-    Supervisor(record.socket).remove()
 
 
 def _remove_system(root: Path) -> None:

@@ -12,28 +12,25 @@ Any process can `attach` to a lab by its run id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from operatorlab import home
 from operatorlab.deploy import labs, ports
+from operatorlab.deploy.base import Progress, quietly
 from operatorlab.deploy.kin import end_kin
 from operatorlab.deploy.members import Members
 from operatorlab.deploy.paths import Paths
-from operatorlab.deploy.records import LabRecord, LabState, owner, read_record
+from operatorlab.deploy.records import LabRecord, LabState, begin_record, read_record
 from operatorlab.deploy.supervisor import Supervisor, all_processes, conf, settled, socket_path
 from operatorlab.deploy.system import CONF, environment, wipe_system, write_system, write_text
 from operatorlab.errors import BadParameter
-from operatorlab.registry import find_subject, locator
-from operatorlab.subject import Blueprint, MemberState, Site, Subject
+from operatorlab.registry import find_subject
+from operatorlab.sandbox import LocalSandbox, Mode, Sandbox
+from operatorlab.subject import PROCESSES, Blueprint, MemberState, Site, Subject
 
 _ATTEMPTS = 3
-Progress = Callable[[str], None]
-
-
-def _quietly(_: str) -> None:
-    return
 
 
 class ProcessDeployment:
@@ -43,7 +40,7 @@ class ProcessDeployment:
         """Use `up` or `attach`."""
         self.subject = subject
         self.record = record
-        self._progress: Progress = _quietly
+        self._progress: Progress = quietly
         self._settle()
 
     def __repr__(self) -> str:
@@ -57,7 +54,7 @@ class ProcessDeployment:
         run_id: str | None = None,
         ports: Mapping[str, int] | None = None,
         keep: bool = False,
-        progress: Progress = _quietly,
+        progress: Progress = quietly,
     ) -> ProcessDeployment:
         """Bring `subject` up and wait until every process runs and its port accepts.
 
@@ -126,6 +123,25 @@ class ProcessDeployment:
         return self.record.root
 
     @property
+    def logs(self) -> str:
+        """Where a person finds the logs."""
+        return str(self.root / "log")
+
+    def pages(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    def sandbox(self, audit: Path, mode: Mode = Mode.OPERATE) -> AbstractAsyncContextManager[Sandbox]:
+        """Where an operator's commands run: on this machine, in the lab's folder; see `LabDeployment`."""
+        if mode is not Mode.OPERATE:
+            raise BadParameter(
+                f"the mode {mode!r} needs a boundary that enforces it",
+                cause="a lab of processes has none that lets an operator look and not touch",
+                next_step="bring the lab up with --deployment compose",
+            )
+        return LocalSandbox(self.root, self.environment())
+
+    @property
     def site(self) -> Site:
         return Site(self.run_id, self.root, dict(self.record.ports))
 
@@ -134,6 +150,18 @@ class ProcessDeployment:
         return environment(self.site)
 
     # ── operatorlab.subject.Deployment ─────────────────────────────────────────────────────────
+
+    @property
+    def kind(self) -> str:
+        return PROCESSES
+
+    async def trouble(self) -> str:
+        """Nothing stands between the lab and its processes."""
+        return ""
+
+    def inside(self, member: str) -> tuple[str, int]:
+        """As from outside: an operator is on the same machine."""
+        return self._members.address(member)
 
     def address(self, member: str) -> tuple[str, int]:
         """Host and port of `member`, past any link."""
@@ -199,7 +227,7 @@ class ProcessDeployment:
     def _settle(self, **changes: object) -> None:
         if changes:
             self.record = self.record.changed(**changes)
-        self._supervisor = Supervisor(self.record.socket)
+        self._supervisor = Supervisor(self.record.control)
         self._blueprint = self.subject.blueprint(self.site) if self.record.ports else Blueprint(())
         self._processes = all_processes(self._blueprint)
         self._members = Members(self.subject, self.site, self._supervisor)
@@ -209,7 +237,7 @@ class ProcessDeployment:
         write_system(self.site, self._blueprint, self._conf())
 
     def _conf(self) -> str:
-        return conf(self.site, self._blueprint, self.record.socket)
+        return conf(self.site, self._blueprint, self.record.control)
 
     async def _ensure_supervisor(self, spare: Collection[int] = ()) -> bool:
         """Start supervisord, unless it answers; whether that was needed. What an earlier one ran is ended."""
@@ -237,24 +265,6 @@ class ProcessDeployment:
 
 
 def _begin(subject: Subject, run_id: str | None, keep: bool) -> LabRecord:
-    run_id = run_id or home.new_run_id(subject.name)
-    if Path(run_id).name != run_id or run_id.startswith("."):
-        raise BadParameter(f"{run_id!r} cannot be a run id; it names a folder")
-    folder = home.make_folder(home.runs() / run_id)
-    if (folder / "lab.json").exists():
-        raise BadParameter(f"there is a lab {run_id} already", next_step=f"operatorlab down {run_id}")
-    home.make_folder(folder / "system")
-    pid, started = owner()
-    return LabRecord(
-        run_id=run_id,
-        subject=subject.name,
-        source=locator(subject),
-        folder=folder,
-        state=LabState.STARTING,
-        keep=keep,
-        ports={},
-        socket=socket_path(folder / "system"),
-        created_at=datetime.now(UTC),
-        owner_pid=pid,
-        owner_started=started,
-    ).save()
+    record = begin_record(subject, PROCESSES, run_id, keep=keep)
+    home.make_folder(record.root)
+    return record.changed(socket=socket_path(record.root))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from operatorlab import home
 from operatorlab.deploy.kin import alive
-from operatorlab.errors import EnvironmentTrouble, NotWritable, UnknownName
+from operatorlab.errors import BadParameter, EnvironmentTrouble, NotWritable, UnknownName
+from operatorlab.registry import locator
+from operatorlab.subject import COMPOSE, PROCESSES, Subject
 
 FILE = "lab.json"
 
@@ -26,7 +28,10 @@ class LabState(StrEnum):
 
 
 class LabRecord(BaseModel):
-    """One lab. `ports` are loopback ports by name; `*_started` are seconds since the epoch."""
+    """One lab. `ports` are loopback ports by name; `*_started` are seconds since the epoch.
+
+    What belongs to one kind of deployment alone is None in a lab of the other kind.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,23 +40,35 @@ class LabRecord(BaseModel):
     """The subject's name."""
     source: str
     """What finds the subject again: its name, or the path it came from."""
+    deployment: str = PROCESSES
     folder: Path
     state: LabState
     keep: bool
     """Whether the lab outlives who brought it up."""
     ports: dict[str, int]
-    socket: Path
     created_at: datetime
     ended_at: datetime | None = None
     owner_pid: int
     owner_started: float
+    socket: Path | None = None
+    """`processes`: where the supervisor listens."""
     supervisor_pid: int | None = None
     supervisor_started: float | None = None
+    docker: str | None = None
+    """`compose`: where the Docker daemon listens."""
+    subnets: dict[str, str] = {}
+    """`compose`: the lab's networks, by name, as CIDR."""
 
     @property
     def root(self) -> Path:
         """The operator's folder: `etc/`, `data/`, `log/`, `bin/`."""
         return self.folder / "system"
+
+    @property
+    def control(self) -> Path:
+        """Where the supervisor of a lab of processes listens."""
+        assert self.socket is not None, f"{self.run_id} is no lab of processes"
+        return self.socket
 
     @property
     def owner_alive(self) -> bool:
@@ -60,7 +77,9 @@ class LabRecord(BaseModel):
 
     @property
     def running(self) -> bool:
-        """Whether the lab's supervisor lives."""
+        """Whether the lab's supervisor lives; containers are taken to run until they were taken down."""
+        if self.deployment == COMPOSE:
+            return self.state is LabState.UP
         return alive(self.supervisor_pid, self.supervisor_started)
 
     @property
@@ -93,6 +112,30 @@ class LabRecord(BaseModel):
 def owner() -> tuple[int, float]:
     """This process: its pid and when it started."""
     return os.getpid(), psutil.Process().create_time()
+
+
+def begin_record(subject: Subject, deployment: str, run_id: str | None, *, keep: bool) -> LabRecord:
+    """The record of a lab that is about to be brought up; BadParameter if the run id cannot be used."""
+    run_id = run_id or home.new_run_id(subject.name)
+    if Path(run_id).name != run_id or run_id.startswith("."):
+        raise BadParameter(f"{run_id!r} cannot be a run id; it names a folder")
+    folder = home.make_folder(home.runs() / run_id)
+    if (folder / FILE).exists():
+        raise BadParameter(f"there is a lab {run_id} already", next_step=f"operatorlab down {run_id}")
+    pid, started = owner()
+    return LabRecord(
+        run_id=run_id,
+        subject=subject.name,
+        source=locator(subject),
+        deployment=deployment,
+        folder=folder,
+        state=LabState.STARTING,
+        keep=keep,
+        ports={},
+        created_at=datetime.now(UTC),
+        owner_pid=pid,
+        owner_started=started,
+    ).save()
 
 
 def read_records() -> list[LabRecord]:

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 import click
 
 from operatorlab.audit import AuditStore
-from operatorlab.deploy.processes import ProcessDeployment
+from operatorlab.deploy.kinds import attach
 from operatorlab.errors import OperatorLabError
 from operatorlab.monitor.attach import ensure_run, find_lab
 from operatorlab.monitor.board import Board
@@ -56,7 +56,7 @@ def monitor(
     SIGTERM and Ctrl-C end it with exit code 0.
     """
     record = find_lab(find_subject(subject_name).name, run_id)
-    deployment = ProcessDeployment.attach(record.run_id)
+    deployment = attach(record.run_id)
     with ExitStack() as stack:
         store = stack.enter_context(AuditStore())
         ensure_run(store, record)

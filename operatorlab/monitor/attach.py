@@ -36,7 +36,7 @@ def ensure_run(store: AuditStore, record: LabRecord) -> None:
         store.begin_run(
             record.run_id,
             record.subject,
-            "processes",
+            record.deployment,
             str(record.folder),
             owner_pid=record.owner_pid,
             owner_started=record.owner_started,

@@ -47,7 +47,10 @@ class Looker:
             self._running.cancel()
             await asyncio.wait({self._running}, timeout=_ENDING_S)
             raise LookFailed(f"no answer within {self._deadline_s:g} s")
-        return self._plausible(_result(self._running))
+        seen = self._plausible(_result(self._running))
+        if not self._subject.healthy(seen) and (why := await self._deployment.trouble()):
+            raise LookFailed(why)
+        return seen
 
     async def close(self) -> str:
         """End the observer; what went wrong with that, or nothing. One that will not end is left behind."""

@@ -39,6 +39,7 @@ class Quickstart(Parameters):
     brain: str = Field("runbook", description="who repairs: runbook (deterministic, offline), claude, noop")
     seed: int = Field(7, description="seed of the client load", ge=0)
     load: str = Field("steady", description="the client load")
+    deployment: str = Field("processes", description="how to run it: processes, or compose for containers")
 
     def checked(self) -> Self:
         """The same, with a target that suits the fault: one that was not chosen gives way to the fault's first."""
@@ -50,6 +51,8 @@ class Quickstart(Parameters):
             raise UnknownName("fault", self.fault, faults, next_step="operatorlab faults list")
         if self.load not in subject.loads:
             raise UnknownName("load", self.load, subject.loads)
+        if self.deployment not in faults[self.fault].deployments:
+            raise UnknownName(f"deployment for {self.fault}", self.deployment, faults[self.fault].deployments)
         targets = faults[self.fault].targets(subject)
         if self.target in targets:
             return self

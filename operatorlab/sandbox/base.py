@@ -7,7 +7,15 @@ sandbox that is not there any more is `SandboxGone`, which nobody may mistake fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+
+
+class Mode(StrEnum):
+    """What the boundary lets an operator do."""
+
+    OPERATE = "operate"  # anything, to its own lab
+    OBSERVE = "observe"  # look, and touch nothing
 
 
 @dataclass(frozen=True, slots=True)

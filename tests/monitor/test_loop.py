@@ -77,6 +77,17 @@ async def test_a_member_that_vanished_is_down(watch, files):
     assert ticket.component == "lamp-1"
 
 
+async def test_what_runs_the_members_being_away_is_blindness_and_closes_nothing(watch, files):
+    monitor = watch()
+    files.put("lamp-2", "off")
+    await monitor.cycle()
+    files.put("away", "the daemon does not answer")
+    cycle = await monitor.cycle()
+    assert {node.state for node in cycle.observation.nodes} == {NodeState.UNKNOWN}
+    assert cycle.observation.blind[0].why == "the daemon does not answer"
+    assert {t.fingerprint for t in monitor.board.live()} == {"lamp_off/lamp-2", "observer_blind/observer"}
+
+
 async def test_a_rule_waits_out_its_grace_unless_told_otherwise(watch, files):
     files.put("lamp-1", "dim")
     assert (await watch().cycle()).changed == ()

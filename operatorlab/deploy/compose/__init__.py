@@ -1,0 +1,1 @@
+"""The deployment `compose`: a subject as containers."""
