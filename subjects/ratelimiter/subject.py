@@ -49,6 +49,7 @@ class RateLimiter(Subject):
     invariants = INVARIANTS
     faults = FAULTS
     loads = ("steady", "burst", "skewed", "full")
+    stack = Path(__file__).parents[2] / "compose" / "ratelimiter"
 
     def blueprint(self, site: Site) -> Blueprint:
         """Redis first, the nodes after the links that lead to it."""
