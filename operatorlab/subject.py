@@ -363,6 +363,10 @@ class Deployment(Protocol):
         """Hold every byte between `source` and `target` back by `delay_s`, each way."""
         ...
 
+    async def delay_of(self, source: str, target: str) -> float:
+        """The delay in force between two members, seconds each way."""
+        ...
+
     async def mend(self, source: str, target: str) -> None:
         """Let everything pass again at once."""
         ...
@@ -396,10 +400,6 @@ class ContainerDeployment(Deployment, Protocol):
         """Lose no more packets between two members."""
         ...
 
-    async def delay_of(self, source: str, target: str) -> float:
-        """The delay in force on a link, seconds each way."""
-        ...
-
     async def limit(self, member: str, *, cpus: float | None = None, memory: int | None = None) -> None:
         """Let it have so many processors, or so many bytes of memory, from now on."""
         ...
@@ -410,6 +410,10 @@ class ContainerDeployment(Deployment, Protocol):
 
     async def lift(self, member: str) -> None:
         """Let it have what it came up with."""
+        ...
+
+    async def attempt(self, member: str) -> None:
+        """Start it, and do not wait for it to come up."""
         ...
 
     async def run(self, member: str, *argv: str) -> tuple[int, str]:

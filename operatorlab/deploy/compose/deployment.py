@@ -12,11 +12,11 @@ how its containers were made, the operator's desk and the guards' sockets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from docker.errors import NotFound
 
@@ -24,7 +24,7 @@ from operatorlab.deploy import labs, ports
 from operatorlab.deploy.base import Progress, quietly
 from operatorlab.deploy.compose import bringing, subnets
 from operatorlab.deploy.compose.containers import Containers, remove_project
-from operatorlab.deploy.compose.engine import Engine, find_daemon
+from operatorlab.deploy.compose.engine import Engine, find_daemon, socket_of
 from operatorlab.deploy.compose.links import Links
 from operatorlab.deploy.compose.packets import Packets
 from operatorlab.deploy.compose.recovery import Recovery
@@ -37,6 +37,7 @@ from operatorlab.deploy.system import environment
 from operatorlab.errors import BadParameter, DockerTrouble, UnknownName
 from operatorlab.registry import find_subject
 from operatorlab.sandbox import Mode, Sandbox
+from operatorlab.sandbox.docker import DockerSandbox
 from operatorlab.subject import COMPOSE, MemberState, Site, Subject
 
 if TYPE_CHECKING:
@@ -159,11 +160,16 @@ class ComposeDeployment:
         """Compose commands for this lab's project."""
         return bringing.compose_of(self.stack, self.record)
 
-    def sandbox(self, audit: Path, mode: Mode = Mode.OPERATE) -> AbstractAsyncContextManager[Sandbox]:
-        """A shell in the agent's container, behind a guard; see `LabDeployment`."""
-        from operatorlab.sandbox.docker import DockerSandbox
-
-        return cast("AbstractAsyncContextManager[Sandbox]", DockerSandbox(self, audit, mode))
+    @asynccontextmanager
+    async def sandbox(self, audit: Path, mode: Mode = Mode.OPERATE) -> AsyncIterator[Sandbox]:
+        """A shell in a container of the lab's own, behind a guard; see `LabDeployment`."""
+        service = "agent" if mode is Mode.OPERATE else "observer"
+        if mode is Mode.OBSERVE:
+            await self.ensure("reader")
+        await self.ensure(service)
+        container = await self.containers.need(service)
+        async with DockerSandbox(socket_of(self.engine.host), str(container.id)) as box:
+            yield box
 
     async def trouble(self) -> str:
         """Why the daemon cannot be asked; when it is back, what ran before runs again first."""
@@ -186,6 +192,10 @@ class ComposeDeployment:
         """Start it, let it go on, or make it again if it was removed; wait until it accepts. StartFailed if not."""
         await self.ensure(self._known(member))
         await bringing.accepts(self, member)
+
+    async def attempt(self, member: str) -> None:
+        """Start it, and do not wait for it to come up."""
+        await self.ensure(self._known(member))
 
     async def ensure(self, service: str) -> None:
         """Have the container of a service run, made again if it is missing."""

@@ -72,4 +72,4 @@ class Packets:
 
 def _mark(target: str) -> list[str]:
     """What makes a rule ours."""
-    return ["-m", "comment", "--comment", f"path:{target}"]
+    return ["-m", "comment", "--comment", f"path-to-{target}"]
