@@ -31,10 +31,9 @@ _PASSED_ON_S = 0.05
 """A connection that the ingress could not pass on is reset sooner than this."""
 
 
-async def require_images(engine: Engine, stack: Stack) -> None:
+def require_images(client: docker.DockerClient, stack: Stack) -> None:
     """DockerTrouble if an image that the lab needs is not there; nothing is ever pulled behind a user's back."""
-    needed = {*stack.images, RELAY_IMAGE, AGENT_IMAGE}
-    missing = await engine(lambda client: [name for name in sorted(needed) if not _has(client, name)])
+    missing = [name for name in sorted({*stack.images, RELAY_IMAGE, AGENT_IMAGE}) if not _has(client, name)]
     if missing:
         raise DockerTrouble(
             f"these images are not on this machine: {', '.join(missing)}",

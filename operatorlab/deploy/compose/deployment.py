@@ -82,7 +82,7 @@ class ComposeDeployment:
         """
         await labs.cleanup()
         stack, engine = read_stack(subject), Engine(find_daemon())
-        await bringing.require_images(engine, stack)
+        await engine(lambda client: bringing.require_images(client, stack))
         record = begin_record(subject, COMPOSE, run_id, keep=keep).changed(docker=engine.host)
         deployment = cls(subject, record)
         try:
