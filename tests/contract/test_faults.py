@@ -14,13 +14,15 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)
 FOUND_WITHIN_S = 3.0
 CLOSED_WITHIN_S = 20.0
 every_fault = pytest.mark.parametrize("kind", RateLimiter.faults, ids=lambda kind: kind.name)
+# Each pair is one object: pytest shares a lab among tests whose parameter is the same, not merely equal.
+LABS = (((PROCESSES, "steady"), ()), ((COMPOSE, "steady"), pytest.mark.slow))
 every_fault_everywhere = pytest.mark.parametrize(
     ("lab", "kind"),
     [
-        pytest.param((deployment, "steady"), kind, id=f"{deployment}-{kind.name}", marks=marks)
-        for deployment, marks in ((PROCESSES, ()), (COMPOSE, pytest.mark.slow))
+        pytest.param(lab, kind, id=f"{lab[0]}-{kind.name}", marks=marks)
+        for lab, marks in LABS
         for kind in RateLimiter.faults
-        if deployment in kind.deployments
+        if lab[0] in kind.deployments
     ],
     indirect=["lab"],
 )

@@ -38,6 +38,8 @@ _LOCKED = {
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges:true"],
     "stop_grace_period": "1s",
+    "dns": "127.0.0.1",  # where nobody answers: no name of the outside is looked up …
+    "dns_opt": ["timeout:1", "attempts:1"],  # … and a service that is gone is missed after a second
     "logging": {"driver": "json-file", "options": {"max-size": "5m", "max-file": "2"}},
 }
 

@@ -64,8 +64,8 @@ class RedisOneWay(_Packets):
 
 class RedisLoss(_Packets):
     name = "redis_loss"
-    summary = "three in ten packets between a node and Redis are lost"
+    summary = "one packet in seven between a node and Redis is lost"
     kind = FaultKind.PACKET_LOSS
-    expected = ("high_latency", "redis_disconnected")
-    share = 0.3
-    lost = "three in ten packets are lost"
+    expected = ("high_latency",)
+    share = 0.15
+    lost = "one packet in seven is lost"
