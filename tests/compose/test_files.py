@@ -160,23 +160,29 @@ def test_grafana_gets_its_dashboard_and_its_source_by_the_names_they_have():
     assert len(set(spots)) == len(spots)
 
 
-def test_promtool_accepts_configuration_and_rules(images: None):
+def _promtool(*script: str, given: str = "") -> str:
+    """What it prints, in Prometheus' image; the test file it is given is /tmp/given.yml."""
     command = [
         "docker",
         "run",
         "--rm",
+        "-i",
         "--network",
         "none",
         "--entrypoint",
-        "/bin/promtool",
-        "operatorlab/prometheus:0.1.0",
+        "sh",
+        SERVICES["prometheus"]["image"],
     ]
-    done = subprocess.run(
-        [*command, "check", "config", "/etc/prometheus/prometheus.yml"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "7 rules found" in done.stdout
+    shell = [*command, "-c", f"cat > /tmp/given.yml && /bin/promtool {' '.join(script)}"]
+    done = subprocess.run(shell, input=given, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_promtool_accepts_configuration_and_rules(images: None):
+    assert "7 rules found" in _promtool("check", "config", "/etc/prometheus/prometheus.yml")
+
+
+def test_each_trouble_raises_its_alert_and_health_raises_none(images: None):
+    tests = Path(__file__).with_name("alerts.yml").read_text()
+    assert "SUCCESS" in _promtool("test", "rules", "/tmp/given.yml", given=tests)
