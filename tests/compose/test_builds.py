@@ -86,6 +86,7 @@ def test_an_image_is_made_once_and_again_when_it_would_differ(
     assert capsys.readouterr().out.count("up to date") == 1
     make(b"two")
     assert building.inspect(image, "{{.Id}}") not in (first, None)
+    assert building.inspect(first, "{{.Id}}") is None, "the old one is gone"
 
 
 def test_an_image_of_somebody_else_is_known_as_such(building: ModuleType, image: str, tmp_path: Path):
