@@ -61,6 +61,10 @@ bench: $(VENV)/.dev  ## Measure, and print ratios
 check: $(VENV)/.dev  ## Lint, format and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+.PHONY: images
+images:  ## Make the images of the compose stacks (pulled, or from Debian packages)
+	@compose/build
+
 .PHONY: screenshot
 screenshot: $(VENV)/.dev  ## Make docs/quickstart.png from the notebook in a real JupyterLab
 	@$(BIN)/python docs/screenshot.py

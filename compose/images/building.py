@@ -136,9 +136,11 @@ def make(image: str, made_of: str, how: Callable[[str], None]) -> None:
     if made_from(image) == made_of:
         say(f"{image}: up to date")
         return
-    began = time.monotonic()
+    began, before = time.monotonic(), inspect(image, "{{.Id}}")
     say(f"{image}: making it …")
     how(made_of)
+    if before and before != inspect(image, "{{.Id}}"):
+        _runs("docker", "image", "rm", before)  # Docker keeps it while something runs on it
     say(f"{image}: made in {time.monotonic() - began:.0f} s")
 
 
