@@ -313,8 +313,17 @@ class Deployment(Protocol):
     @property
     def run_id(self) -> str: ...
 
+    @property
+    def kind(self) -> str:
+        """How it is brought up: `processes` or `compose`."""
+        ...
+
     def address(self, member: str) -> tuple[str, int]:
         """Host and port of a member on the loopback interface, past any link."""
+        ...
+
+    def inside(self, member: str) -> tuple[str, int]:
+        """Host and port of a member as the operator's shell reaches it, past any link."""
         ...
 
     async def state(self, member: str) -> MemberState: ...

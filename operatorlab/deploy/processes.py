@@ -135,9 +135,18 @@ class ProcessDeployment:
 
     # ── operatorlab.subject.Deployment ─────────────────────────────────────────────────────────
 
+    @property
+    def kind(self) -> str:
+        """How it is brought up."""
+        return "processes"
+
     def address(self, member: str) -> tuple[str, int]:
         """Host and port of `member`, past any link."""
         return self._members.address(member)
+
+    def inside(self, member: str) -> tuple[str, int]:
+        """The same: the operator's shell is on this machine."""
+        return self.address(member)
 
     async def state(self, member: str) -> MemberState:
         return await self._members.state(member)
