@@ -37,7 +37,7 @@ _LITTLE = 0.8  # of what is declared; no rounding explains less
 _DF = re.compile(r"\s(\d+)% /data$", re.MULTILINE)
 _FILE = re.compile(r"^/data/[^\s'\"\\]+$", re.MULTILINE)
 _OF_REDIS = re.compile(
-    r"/data/(dump\.rdb|temp-\S+\.(rdb|aof)|(appendonlydir/)?(temp-)?appendonly\.aof(\.\d+\.(base|incr)\.(rdb|aof)|\.manifest)?)"
+    r"/data/(dump\.rdb|(appendonlydir/)?(temp-[\w-]+\.(rdb|aof)|(temp-)?appendonly\.aof(\.\d+\.(base|incr)\.(rdb|aof)|\.manifest)?))"
 )
 
 

@@ -143,6 +143,7 @@ def stack(up: Stack) -> Iterator[Stack]:
 
 
 def kinds(said: Conclusion) -> tuple[str, FaultKind, tuple[str, ...]]:
+    print(said)  # noqa: T201 — shown with a test that fails
     return said.outcome, FaultKind(said.kind), said.blamed
 
 
