@@ -112,7 +112,11 @@ def test_memory_is_compared_in_bytes_and_no_limit_is_enough():
 
 
 def test_a_process_stopped_by_a_signal_is_frozen_even_below_an_init():
-    parts = {"p_node-1_1": "PID   STAT   COMMAND\n12   Ss   docker-init\n13   Tl   python\n"}
+    row = "10001  {}  0.0  0.1  2320  560  ?  {}  11:14  0:00  python"
+    rows = "\n".join(
+        ("USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND", row.format(12, "Ss"), row.format(13, "Tl"))
+    )
+    parts = {"p_node-1_1": f"{rows}\n"}
     seen = docker.with_kernel_states(docker.containers(_WELL), parts)
     assert seen["node-1"].frozen
     assert seen["node-1"].pid == 13
