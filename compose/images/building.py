@@ -71,7 +71,7 @@ OURS = (
         "operatorlab/relay",
         "compose/images/relay",
         (PYTHON,),
-        ("operatorlab/deploy/link.py", "operatorlab/deploy/ingress.py"),
+        ("operatorlab/deploy/link.py", "operatorlab/deploy/ingress.py", "operatorlab/deploy/reader.py"),
     ),
     Image("operatorlab/prometheus", "compose/images/prometheus", (PROMETHEUS,), ("compose/ratelimiter/prometheus/*",)),
     Image("operatorlab/agent", "compose/agent", (PYTHON, PROMETHEUS), ("compose/agent/docker-compose-plugin",)),

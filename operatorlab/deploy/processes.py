@@ -159,13 +159,13 @@ class ProcessDeployment:
         """Nothing stands between the lab and its processes."""
         return ""
 
-    def inside(self, member: str) -> tuple[str, int]:
-        """As from outside: an operator is on the same machine."""
-        return self._members.address(member)
-
     def address(self, member: str) -> tuple[str, int]:
         """Host and port of `member`, past any link."""
         return self._members.address(member)
+
+    def inside(self, member: str) -> tuple[str, int]:
+        """The same: the operator's shell is on this machine."""
+        return self.address(member)
 
     async def state(self, member: str) -> MemberState:
         return await self._members.state(member)
