@@ -1,0 +1,78 @@
+"""`Guard`: the guard of one lab, as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from typing import Self
+
+from operatorlab.errors import StartFailed
+from operatorlab.sandbox.guard.lab import Lab
+
+_START_S = 20.0
+_STOP_S = 5.0
+_WORDS = 2000
+
+
+class Guard:
+    """Starts and stops the guard of `lab`. It ends by itself when the process that started it is gone."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  a pipe nobody reads could fill up and stop it
+        self._process: asyncio.subprocess.Process | None = None
+
+    def __repr__(self) -> str:
+        return f"<Guard of {self.lab.run} on {self.lab.socket}>"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def pid(self) -> int | None:
+        """The process it runs as, None if it does not."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    async def start(self) -> None:
+        """Until it listens. Raises StartFailed."""
+        pipe = asyncio.subprocess.PIPE
+        self._process = process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "operatorlab.sandbox.guard"), stdin=pipe, stdout=pipe, stderr=self._said
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(_START_S):
+                process.stdin.write(self.lab.model_dump_json().encode() + b"\n")
+                if await process.stdout.readline() != b"ready\n":
+                    await self.stop()
+                    raise StartFailed("the guard did not come up", cause=self._last_words())
+        except TimeoutError as late:
+            await self.stop()
+            raise StartFailed(f"the guard did not come up within {_START_S:.0f} s") from late
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End it, and with it every connection through it. Twice is fine."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    def _last_words(self) -> str:
+        self._said.seek(0)
+        return self._said.read()[-_WORDS:].decode(errors="replace").strip()
