@@ -168,7 +168,8 @@ def execute(body: Mapping[str, Any]) -> dict[str, Any]:
         **dict.fromkeys(("Cmd", "Env"), texts),
         "ConsoleSize": _size,
     }
-    return pick(body, checks, "body")
+    # docker-py repeats the container in here; it is the path that counts, for the daemon as well.
+    return pick({name: value for name, value in body.items() if name != "Container"}, checks, "body")
 
 
 def start_exec(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""HostConfig, where a container could reach the host: equal to its service's, or tighter, in every field that matters."""
+"""HostConfig, where a container could reach the host: as its service's, or tighter, in every field that matters."""
 
 from __future__ import annotations
 
@@ -107,19 +107,7 @@ def check_restart(value: object) -> dict[str, Any]:
 
 def check_resources(value: Mapping[str, Any], template: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
     """The limits in `value`: at most the service's, and, for a new container, there wherever the service has them."""
-    given: dict[str, Any] = {}
-    for name in _RESOURCES & set(value):
-        if name in _PLACES:
-            if not re.fullmatch(r"[0-9,-]*", str(value[name] or "")):
-                raise malformed(f"{name} is something else")
-        elif value[name] is not None and type(value[name]) is not int:
-            raise malformed(f"{name} is not a whole number")
-        if value[name]:
-            given[name] = value[name]
-    if given.get("MemorySwappiness") == -1:  # what the CLI sends for "not set"
-        del given["MemorySwappiness"]
-    if any(given[name] < 0 for name in given if name not in _PLACES):
-        raise Refused("limits may not be taken away")
+    given = _numbers(value)
     if given.get("CpuShares", 0) > max(_USUAL_SHARES, template.get("CpuShares") or 0):
         raise Refused(f"CpuShares is at most {_USUAL_SHARES}")
     _check_at_most(given, template, creating=creating)
@@ -127,6 +115,22 @@ def check_resources(value: Mapping[str, Any], template: Mapping[str, Any], *, cr
         given.setdefault("CpuPeriod", _DEFAULT_PERIOD)  # what stands in the container may be shorter
     elif "CpuPeriod" in given:
         raise Refused("CpuPeriod goes with CpuQuota")
+    return given
+
+
+def _numbers(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits that `value` sets, none of them negative: that would take one away."""
+    given: dict[str, Any] = {}
+    for name in _RESOURCES & set(value):
+        if name in _PLACES:
+            if not re.fullmatch(r"[0-9,-]*", str(value[name] or "")):
+                raise malformed(f"{name} is something else")
+        elif value[name] is not None and type(value[name]) is not int:
+            raise malformed(f"{name} is not a whole number")
+        elif (value[name] or 0) < 0 and (name, value[name]) != ("MemorySwappiness", -1):  # the CLI's "not set"
+            raise Refused("limits may not be taken away")
+        if value[name] and value[name] != -1:
+            given[name] = value[name]
     return given
 
 

@@ -20,7 +20,6 @@ class Guard:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  a pipe nobody reads could fill up and stop it
         self._process: asyncio.subprocess.Process | None = None
 
     def __repr__(self) -> str:
@@ -41,23 +40,29 @@ class Guard:
     async def start(self) -> None:
         """Until it listens. Raises StartFailed."""
         pipe = asyncio.subprocess.PIPE
-        self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "operatorlab.sandbox.guard"), stdin=pipe, stdout=pipe, stderr=self._said
-        )
+        with tempfile.TemporaryFile() as said:  # not a pipe: one that nobody reads could fill up and stop it
+            self._process = process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "operatorlab.sandbox.guard"), stdin=pipe, stdout=pipe, stderr=said
+            )
+            try:
+                if not await self._ready(process):
+                    await self.stop()
+                    said.seek(0)
+                    words = said.read()[-_WORDS:].decode(errors="replace").strip()
+                    raise StartFailed("the guard did not come up", cause=words)
+            except BaseException:
+                await self.stop()
+                raise
+
+    async def _ready(self, process: asyncio.subprocess.Process) -> bool:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             async with asyncio.timeout(_START_S):
                 process.stdin.write(self.lab.model_dump_json().encode() + b"\n")
-                if await process.stdout.readline() != b"ready\n":
-                    await self.stop()
-                    raise StartFailed("the guard did not come up", cause=self._last_words())
-        except TimeoutError as late:
-            await self.stop()
-            raise StartFailed(f"the guard did not come up within {_START_S:.0f} s") from late
-        except BaseException:
-            await self.stop()
-            raise
+                return await process.stdout.readline() == b"ready\n"
+        except TimeoutError:
+            return False
 
     async def stop(self) -> None:
         """End it, and with it every connection through it. Twice is fine."""
@@ -72,7 +77,3 @@ class Guard:
         except TimeoutError:
             process.kill()
             await process.wait()
-
-    def _last_words(self) -> str:
-        self._said.seek(0)
-        return self._said.read()[-_WORDS:].decode(errors="replace").strip()

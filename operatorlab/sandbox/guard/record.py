@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self, TypeVar
 
 from operatorlab.audit import AuditStore
+from operatorlab.errors import AuditError
 from operatorlab.sandbox.guard.lab import Lab
 
 T = TypeVar("T")
@@ -32,7 +34,7 @@ class Record:
         self._thread.shutdown()
 
     async def allowed(self, method: str, path: str, target: str) -> None:
-        """A request goes on. Raises whatever keeps this from being written."""
+        """A request goes on. Raises AuditError."""
         await self._append("guard.allowed", {"method": method, "path": path, "target": target})
 
     async def refused(self, method: str, path: str, target: str, why: str) -> None:
@@ -46,4 +48,7 @@ class Record:
         await self._run(lambda: store.append(kind, shown, run=self._lab.run, session=self._lab.session))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.Error as wrong:  # such as a run that the audit does not know
+            raise AuditError(f"the audit takes no event of {self._lab.run}: {wrong}") from wrong
