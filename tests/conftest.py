@@ -145,7 +145,7 @@ COMPOSE = """
 version: "2.4"
 x-member: &member
   image: {image}
-  command: [sleep, "1000000"]
+  command: [sh, -c, "trap 'echo line-of-log' USR1; while :; do sleep 1; done"]
   init: true
   read_only: true
   tmpfs: ["/tmp:size=1m"]
