@@ -37,7 +37,7 @@ def ask(path, method, target, body=None):
     connection = http.client.HTTPConnection("docker")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(path))
-    connection.request(method, target, body, {"Connection": "close"})
+    connection.request(method, target, body, {"Connection": "close", "Content-Type": "application/json"})
     with connection.getresponse() as answer:
         return answer.read()
 

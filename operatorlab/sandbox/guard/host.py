@@ -34,13 +34,13 @@ def check_host(value: object, template: Mapping[str, Any], networks: Collection[
     for name in _SAME:
         if not _same(name, value.get(name), template.get(name)):
             raise Refused(f"HostConfig.{name} is that of the service: {str(template.get(name))[:200]}")
-        if name in value:
+        if not is_empty(value.get(name)):
             checked[name] = value[name]
     if any(not isinstance(mount, dict) or mount.get("Type") != "tmpfs" for mount in checked.get("Mounts") or ()):
         raise Refused("HostConfig.Mounts may hold tmpfs only")
     checked |= _private(value, template)
     mode = value.get("NetworkMode")
-    if mode not in networks and mode != "none":
+    if not isinstance(mode, str) or (mode not in networks and mode != "none"):
         raise Refused("HostConfig.NetworkMode is one of the lab's networks")
     checked["NetworkMode"] = mode
     checked["RestartPolicy"] = check_restart(value.get("RestartPolicy"))
