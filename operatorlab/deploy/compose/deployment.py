@@ -24,7 +24,7 @@ from operatorlab.deploy import labs, ports
 from operatorlab.deploy.base import Progress, quietly
 from operatorlab.deploy.compose import bringing, subnets
 from operatorlab.deploy.compose.containers import Containers, remove_project
-from operatorlab.deploy.compose.engine import Engine, find_daemon, socket_of
+from operatorlab.deploy.compose.engine import Engine, find_daemon
 from operatorlab.deploy.compose.links import Links
 from operatorlab.deploy.compose.packets import Packets
 from operatorlab.deploy.compose.recovery import Recovery
@@ -38,6 +38,7 @@ from operatorlab.errors import BadParameter, DockerTrouble, UnknownName
 from operatorlab.registry import find_subject
 from operatorlab.sandbox import Mode, Sandbox
 from operatorlab.sandbox.docker import DockerSandbox
+from operatorlab.sandbox.guard import Guard
 from operatorlab.subject import COMPOSE, MemberState, Site, Subject
 
 if TYPE_CHECKING:
@@ -168,7 +169,8 @@ class ComposeDeployment:
             await self.ensure("reader")
         await self.ensure(service)
         container = await self.containers.need(service)
-        async with DockerSandbox(socket_of(self.engine.host), str(container.id)) as box:
+        guard = Guard(bringing.guarded(self.record, audit, mode))
+        async with guard, DockerSandbox(guard.lab.docker, str(container.id)) as box:
             yield box
 
     async def trouble(self) -> str:

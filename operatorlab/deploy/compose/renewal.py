@@ -18,9 +18,11 @@ from docker.models.containers import Container
 
 from operatorlab.deploy.compose import bringing, freshness
 from operatorlab.deploy.compose.containers import SERVICE, label
+from operatorlab.deploy.compose.engine import socket_of
 from operatorlab.deploy.compose.stack import HARNESS, PART
 from operatorlab.deploy.system import write_text
 from operatorlab.errors import StartFailed
+from operatorlab.sandbox.guard import capture
 
 if TYPE_CHECKING:
     from operatorlab.deploy.compose.deployment import ComposeDeployment
@@ -40,6 +42,8 @@ class Renewal:
         """Write down how every container is made. For a lab that has just come up."""
         making = await self._look()
         await asyncio.to_thread(write_text, self._file, json.dumps(making, indent=1, sort_keys=True) + "\n")
+        templates = await capture(self._lab.run_id, self._lab.run_id, socket_of(self._lab.engine.host))
+        templates.write(self._lab.folder / bringing.TEMPLATES)
 
     def limits(self, service: str) -> dict[str, int]:
         """The limits that a service came up with, by the names of Docker's API."""
