@@ -72,6 +72,6 @@ def _changed(before: Made, now: Made, where: str = "") -> list[str]:
         one, other = before.get(name), now.get(name)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             found += _changed(one, other, f"{where}{name}.")
-        elif one != other:
+        elif (one or None) != (other or None):  # none, an empty list and an empty object say the same to Docker
             found.append(f"{where}{name} is {other!r:.80}, not {one!r:.80}")
     return found

@@ -127,7 +127,8 @@ def _template(body: Mapping[str, Any], lab: Lab, templates: Templates) -> Templa
     if template is None or not lab.owns(given):
         raise Refused("a container here carries the labels of this lab and of one of its services")
     ours = {name: value for name, value in given.items() if name.startswith("operatorlab.")}
-    if ours != template.labels:
+    # The image brings labels of its own, which whoever creates need not name.
+    if not ours.items() <= template.labels.items():
         raise Refused("the labels operatorlab.* of a container are those its service came up with")
     return template
 
