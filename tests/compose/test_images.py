@@ -70,11 +70,11 @@ def test_a_node_and_the_clients_can_be_imported_in_their_image(images: None):
     )
 
 
-def test_the_relay_s_image_is_two_files_on_python(images: None):
+def test_the_relay_s_image_is_three_files_on_python(images: None):
     found = _in("relay", "find /opt /lab -type f").split()
-    assert sorted(found) == ["/opt/relay/ingress.py", "/opt/relay/link.py"]
+    assert sorted(found) == ["/opt/relay/ingress.py", "/opt/relay/link.py", "/opt/relay/reader.py"]
     assert "usage" in _in("relay", "python -I /opt/relay/link.py 2>&1 || true")
-    for name in ("link", "ingress"):
+    for name in ("link", "ingress", "reader"):
         assert _in("relay", f"cat /opt/relay/{name}.py") == (ROOT / f"operatorlab/deploy/{name}.py").read_text(), (
             "the image is older than the code: make images"
         )
