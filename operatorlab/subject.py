@@ -25,16 +25,24 @@ from types import MappingProxyType
 from typing import ClassVar, Protocol
 
 from operatorlab.procedure import Procedure
-from operatorlab.running import COMPOSE as COMPOSE
-from operatorlab.running import DEPLOYMENTS as DEPLOYMENTS
-from operatorlab.running import PROCESSES as PROCESSES
-from operatorlab.running import Blueprint as Blueprint
-from operatorlab.running import ContainerDeployment as ContainerDeployment
-from operatorlab.running import Deployment as Deployment
-from operatorlab.running import Link as Link
-from operatorlab.running import MemberState as MemberState
-from operatorlab.running import Process as Process
-from operatorlab.running import Site as Site
+from operatorlab.running import (
+    COMPOSE,
+    DEPLOYMENTS,
+    PROCESSES,
+    Blueprint,
+    ContainerDeployment,
+    Deployment,
+    Link,
+    MemberState,
+    Process,
+    Site,
+)
+
+__all__ = [
+    "COMPOSE", "DEPLOYMENTS", "PROCESSES", "Blind", "Blueprint", "ContainerDeployment", "Deployment", "Fault",
+    "FaultKind", "Finding", "GroundTruth", "Invariant", "Json", "Link", "Member", "MemberState", "Node", "NodeState",
+    "Observation", "Observer", "Procedure", "Process", "Severity", "Site", "Subject", "Undecided", "Violation",
+]  # fmt: skip
 
 Json = object
 """Anything `json.dumps` takes."""
