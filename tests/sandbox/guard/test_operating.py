@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import time
 
 import docker
 import pytest
@@ -152,16 +153,20 @@ def test_a_terminal_is_hijacked_both_ways(through, tiny_lab):
     stream.close()
 
 
-def test_logs_are_followed_while_they_are_written(through, tiny_lab):
+@pytest.mark.parametrize("client", CLIENTS)
+def test_logs_are_followed_while_they_are_written(client, cli, guarded, tiny_lab):
     name = f"{tiny_lab.project}_node-3_1"
-    following = through.containers.get(name).logs(stream=True, follow=True, tail=0)
-    through.containers.get(name).kill("USR1")
-    assert next(following) == b"line-of-log\n"
-    following.close()
+    environment = {**os.environ, "DOCKER_HOST": f"unix://{guarded.socket}"}
+    follow = [client, "logs", "-f", name]
+    with subprocess.Popen(follow, env=environment, stdout=subprocess.PIPE) as following:
+        for _ in range(2):  # the second cannot but come while the stream is open
+            assert cli("kill", "-s", "USR1", name).returncode == 0
+            assert following.stdout.readline() == b"line-of-log\n"
+        following.terminate()
 
 
 def test_events_are_those_of_the_lab_and_tell_no_execs(through, tiny_lab):
-    following = through.events(decode=True)
+    since = int(time.time())
     stranger = tiny_lab.engine.containers.get(tiny_lab.stranger)
     stranger.pause()
     stranger.unpause()
@@ -169,9 +174,10 @@ def test_events_are_those_of_the_lab_and_tell_no_execs(through, tiny_lab):
     mine.exec_run(["true"])
     mine.pause()
     mine.unpause()
-    first = next(following)
-    assert (first["Action"], first["Actor"]["ID"]) == ("pause", mine.id)
-    following.close()
+    told = list(through.events(since=since, until=int(time.time()) + 1, decode=True))
+    assert {event["Actor"]["Attributes"]["operatorlab.run"] for event in told} == {tiny_lab.project}
+    assert [event["Action"] for event in told if event["Actor"]["ID"] == mine.id][-2:] == ["pause", "unpause"]
+    assert not [event for event in told if event["Action"].startswith("exec")]
 
 
 def test_every_decision_is_in_the_audit_before_its_effect(through, guarded, tiny_lab):
