@@ -1,10 +1,12 @@
 """What an operator does in a lab, with the tools it has, through the guard."""
 
 import asyncio
+import gc
 import os
 import shutil
 import subprocess
 import time
+import warnings
 
 import docker
 import pytest
@@ -34,6 +36,9 @@ def through(guarded):
     client = docker.DockerClient(base_url=f"unix://{guarded.socket}")
     yield client
     client.close()
+    with warnings.catch_warnings():  # docker-py leaves the connection of an exec to the collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture
