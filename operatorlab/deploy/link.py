@@ -1,11 +1,14 @@
 """A network path as a process: a TCP relay, like a sidecar proxy, that obeys a small file of rules.
 
-    python -m operatorlab.deploy.link etc/links/node-1-redis.json
+    python -m operatorlab.deploy.link etc/links/node-1-redis.json [RULES]
 
-The file: `{"source", "target", "listen", "upstream", "drop", "delay_s"}`; ports on the loopback interface.
+The file: `{"source", "target", "listen", "upstream", "drop", "delay_s", "host", "upstream_host"}`. Two of them are
+ports; `host`, where it listens, and `upstream_host` are the loopback interface unless the file says otherwise.
 `drop` lets nothing pass, in either direction, and closes nothing; `delay_s` holds every byte back by so many
 seconds, each way. SIGHUP reads the file again. Whatever was held passes as soon as the rules allow it. The rules
 in force are written to `data/<name>/applied.json`, below the working folder, each time they change.
+
+RULES, a JSON object, is written to the file first, with its folder: a container that starts again is as new.
 
 Standard library only: it has to start in the time a node needs to look around.
 """
@@ -29,7 +32,7 @@ _log = logging.getLogger("link")
 
 
 class Rules(NamedTuple):
-    """What a link does. Ports are loopback ports; `delay_s` is seconds, each way."""
+    """What a link does. `delay_s` is seconds, each way."""
 
     source: str
     target: str
@@ -37,6 +40,8 @@ class Rules(NamedTuple):
     upstream: int
     drop: bool = False
     delay_s: float = 0.0
+    host: str = LOOPBACK
+    upstream_host: str = LOOPBACK
 
     def __str__(self) -> str:
         between = f"between {self.source} and {self.target}"
@@ -61,6 +66,10 @@ def parse(text: str) -> Rules:
         port = getattr(rules, name)
         if type(port) is not int or not 0 < port < 65_536:
             raise ValueError(f"{name!r} must be a port, not {port!r}")
+    for name in ("host", "upstream_host"):
+        host = getattr(rules, name)
+        if not isinstance(host, str) or not host:
+            raise ValueError(f"{name!r} must be a name or an address, not {host!r}")
     if not isinstance(rules.drop, bool):
         raise ValueError(f"'drop' must be true or false, not {rules.drop!r}")  # noqa: TRY004 see above
     if type(rules.delay_s) not in (int, float) or not 0 <= rules.delay_s < 3600:
@@ -165,12 +174,12 @@ async def relay(gate: Gate, reader: asyncio.StreamReader, writer: asyncio.Stream
         if await _gave_up(gate, there):
             # It was cut off all the time: the other side must never hear of it.
             raise ConnectionAbortedError("the client left before the link was mended")
-        answers, onward = await asyncio.open_connection(LOOPBACK, gate.rules.upstream)
+        answers, onward = await asyncio.open_connection(gate.rules.upstream_host, gate.rules.upstream)
         async with asyncio.TaskGroup() as both_ways:
             both_ways.create_task(there.drain(onward))
             both_ways.create_task(back.fill(answers))
             both_ways.create_task(back.drain(writer))
-    except* OSError as trouble:
+    except* (OSError, UnicodeError) as trouble:  # the latter: a name that cannot be one
         _log.debug("connection ended: %s", trouble.exceptions)
     finally:
         filling.cancel()
@@ -206,9 +215,10 @@ class Link:
         except (OSError, ValueError, TypeError) as trouble:
             _log.error("cannot use %s, keeping the rules in force: %s", self.file, trouble)
             return
-        if rules.listen != self.gate.rules.listen:
-            _log.warning("a new 'listen' port needs a restart; still listening on %s", self.gate.rules.listen)
-            rules = rules._replace(listen=self.gate.rules.listen)
+        here = self.gate.rules
+        if (rules.host, rules.listen) != (here.host, here.listen):
+            _log.warning("a new 'listen' or 'host' needs a restart; still listening on %s:%s", here.host, here.listen)
+            rules = rules._replace(host=here.host, listen=here.listen)
         self.gate.set(rules)
         self._applied()
 
@@ -234,24 +244,32 @@ class Link:
             task.add_done_callback(connections.discard)
 
         rules = self.gate.rules
-        server = await asyncio.start_server(accept, LOOPBACK, rules.listen, backlog=512)
-        _log.info("listening on %s:%s, upstream %s:%s", LOOPBACK, rules.listen, LOOPBACK, rules.upstream)
+        server = await asyncio.start_server(accept, rules.host, rules.listen, backlog=512)
+        _log.info("listening on %s:%s, upstream %s:%s", rules.host, rules.listen, rules.upstream_host, rules.upstream)
         self._applied()
         await done.wait()
         server.close()
         _log.info("stopped with %s connections open", len(connections))
 
 
+def _pretty(rules: Rules) -> str:
+    return json.dumps(rules._asdict(), indent=2) + "\n"
+
+
 def main(arguments: list[str]) -> int:
-    """Run the link of the file named on the command line."""
+    """Run the link of the file named on the command line, which is written first if rules for it are given."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    if len(arguments) != 1:
-        _log.error("usage: python -m operatorlab.deploy.link FILE")
+    if len(arguments) not in (1, 2):
+        _log.error("usage: python -m operatorlab.deploy.link FILE [RULES]")
         return 2
+    file = Path(arguments[0])
     try:
-        link = Link(Path(arguments[0]))
+        if len(arguments) == 2:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(_pretty(parse(arguments[1])))
+        link = Link(file)
     except (OSError, ValueError, TypeError) as trouble:
-        _log.error("cannot use %s: %s", arguments[0], trouble)
+        _log.error("cannot use %s: %s", file, trouble)
         return 2
     asyncio.run(link.serve())
     return 0

@@ -70,16 +70,21 @@ class Relay:
 
 
 @asynccontextmanager
-async def relaying(folder: Path, *, upstream: int | None = None) -> AsyncIterator[Relay]:
+async def relaying(
+    folder: Path, *, upstream: int | None = None, given: bool = False, **more: object
+) -> AsyncIterator[Relay]:
     reservation = reserve(["listen"], {})
     echo = Echo()
     server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
     port = upstream or server.sockets[0].getsockname()[1]
     file = folder / "a-b.json"
-    rules = {"source": "a", "target": "b", "listen": reservation.ports["listen"], "upstream": port}
-    file.write_text(json.dumps(rules))
+    rules = json.dumps({"source": "a", "target": "b", "listen": reservation.ports["listen"], "upstream": port, **more})
+    if given:
+        file = folder / "etc" / "links" / "a-b.json"
+    else:
+        file.write_text(rules)
     reservation.release()
-    command = (sys.executable, "-m", "operatorlab.deploy.link", "a-b.json")
+    command = (sys.executable, "-m", "operatorlab.deploy.link", str(file), *([rules] if given else []))
     process = await asyncio.create_subprocess_exec(*command, cwd=folder, stderr=asyncio.subprocess.PIPE)
     relay = Relay(process, file, echo, reservation.ports["listen"])
     try:
@@ -110,6 +115,45 @@ async def test_everything_passes_both_ways_and_each_end_hears_of_the_other_s(rel
     writer.write_eof()
     assert await reader.read() == b"<end>", "what the other side sends after our end still arrives"
     writer.close()
+
+
+async def test_hosts_are_where_the_rules_say(tmp_path: Path):
+    async with relaying(tmp_path, host="0.0.0.0", upstream_host="localhost") as relay:
+        reader, writer = await asyncio.open_connection("127.0.0.2", relay.listen)
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        writer.close()
+        await relay.rule("still listening on 0.0.0.0", host="127.0.0.1")
+
+
+@pytest.mark.parametrize("nowhere", ["no-such-host.invalid", "." * 300])
+async def test_a_target_that_has_no_address_ends_the_connection(tmp_path: Path, nowhere: str):
+    async with relaying(tmp_path, upstream_host=nowhere) as relay:
+        reader, writer = await relay.connect()
+        assert await asyncio.wait_for(reader.read(), 30) == b""
+        writer.close()
+
+
+async def test_rules_on_the_command_line_replace_the_file_s(tmp_path: Path):
+    async with relaying(tmp_path, given=True, delay_s=0) as relay:
+        assert json.loads(relay.file.read_text())["drop"] is False
+        await relay.rule("dropping", drop=True)
+    async with relaying(tmp_path, given=True) as again:
+        assert json.loads(again.file.read_text())["drop"] is False
+        reader, writer = await again.connect()
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        writer.close()
+
+
+async def test_bad_rules_on_the_command_line_leave_the_file_alone(tmp_path: Path):
+    file = tmp_path / "a-b.json"
+    file.write_text("as it was")
+    command = (sys.executable, "-m", "operatorlab.deploy.link", str(file), '{"source": "a"}')
+    process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stderr=asyncio.subprocess.PIPE)
+    _, told = await process.communicate()
+    assert (process.returncode, file.read_text()) == (2, "as it was")
+    assert b"missing rules" in told
 
 
 async def test_megabytes_pass_unchanged(relay: Relay):
@@ -229,11 +273,13 @@ async def test_bad_rules_change_nothing_and_are_named_in_the_log(relay: Relay):
         {"delay_s": True},
         {"dorp": True},
         {"listen": None},
+        {"host": ""},
+        {"upstream_host": 127},
     ],
 )
 def test_rules_that_do_not_fit_are_refused(changes: dict[str, object]):
     good = {"source": "a", "target": "b", "listen": 1, "upstream": 2}
-    assert parse(json.dumps(good)) == Rules("a", "b", 1, 2, drop=False, delay_s=0.0)
+    assert parse(json.dumps(good)) == Rules("a", "b", 1, 2, False, 0.0, "127.0.0.1", "127.0.0.1")
     with pytest.raises(ValueError, match=r"must be|unknown rules"):
         parse(json.dumps({**good, **changes}))
 

@@ -23,6 +23,7 @@ def test_the_contract_imports_only_the_standard_library(module: str):
     assert set(told.split()) <= _ALLOWED
 
 
-def test_a_link_starts_without_the_lab_s_dependencies():
-    told = subprocess.check_output([sys.executable, "-c", _CODE.format(module="operatorlab.deploy.link")], text=True)
-    assert set(told.split()) == {"operatorlab", "operatorlab.deploy", "operatorlab.deploy.link"}
+@pytest.mark.parametrize("module", ["operatorlab.deploy.link", "operatorlab.deploy.ingress"])
+def test_a_relay_starts_without_the_lab_s_dependencies(module: str):
+    told = subprocess.check_output([sys.executable, "-c", _CODE.format(module=module)], text=True)
+    assert set(told.split()) == {"operatorlab", "operatorlab.deploy", module}
