@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ from operatorlab.errors import EnvironmentTrouble
 SOCKET = RUN / "supervisor.sock"
 _NAMESPACES = {"mnt": "mount", "pid": "pid", "net": "net", "ipc": "ipc", "uts": "uts"}
 _WITHIN_S = 10.0
-# Detached, so that nobody outside has to wait for it; its pid is told as this side calls it.
+_TABLE_FRESH_S = 0.25
+# Detached, so that the lab's first process takes note of its end and nobody outside has to.
 _DETACH = 'exec 3>&1 >> log/supervisord.log 2>&1 < /dev/null; setsid "$@" 3>&- & echo $! >&3'
 
 
@@ -45,6 +47,7 @@ class Inside:
         self.environment = environment
         self._open: dict[str, int] = {}
         self._known: dict[int, tuple[int, int]] = {}
+        self._table: tuple[float, str, dict[int, set[str]]] = (0.0, "", {})
         self._closing = weakref.finalize(self, _close, self._open)
 
     def __repr__(self) -> str:
@@ -91,16 +94,12 @@ class Inside:
 
     # ── processes ──────────────────────────────────────────────────────────────────────────────
 
-    def enter(self, argv: Sequence[str], *, fork: bool = True) -> list[str]:
-        """The command that runs `argv` inside, in the operator's folder. Gone if there is no inside.
-
-        Without `fork` the first process is not in the lab's pid namespace, only what it starts is.
-        """
+    def enter(self, argv: Sequence[str]) -> list[str]:
+        """The command that runs `argv` inside, in the operator's folder. Gone if there is no inside."""
         descriptors = {name: self._descriptor(name) for name in (*_NAMESPACES, "root")}
         at = f"/proc/{os.getpid()}/fd/"
         kind = Kind(self.confined.kind)
         options = [f"--{_NAMESPACES.get(name, name)}={at}{number}" for name, number in descriptors.items()]
-        options += [] if fork else ["--no-fork"]
         then: list[str] = []
         if kind is Kind.USER:
             # First into the user namespace that owns the others, from there into the one the lab's processes are in.
@@ -118,8 +117,8 @@ class Inside:
         return [_NSENTER, *options, f"--net={at}{self._descriptor('net')}", "--", *argv]
 
     def start(self, argv: Sequence[str]) -> int:
-        told = self._run(self.enter(["/bin/sh", "-c", _DETACH, "sh", *argv], fork=False))
-        return int(told) if told.isdigit() else 0
+        told = self._run(self.enter(["/bin/sh", "-c", _DETACH, "sh", *argv]))
+        return self.pid(int(told)) if told.isdigit() else 0
 
     def pid(self, called: int) -> int:
         if called <= 0 or not self.alive:
@@ -135,13 +134,22 @@ class Inside:
         return 0
 
     async def accepts(self, port: int) -> bool:
-        return bool(proc.listened(self.confined.init_pid, port))
+        return bool(self._listeners().get(port))
 
     def listens(self, pid: int, port: int) -> bool:
-        sockets = proc.listened(self.confined.init_pid, port)
+        sockets = self._listeners().get(port)
         if not sockets:
             return False
         return proc.holds(pid, sockets) or any(proc.holds(child, sockets) for child in proc.descendants(pid))
+
+    def _listeners(self) -> dict[int, set[str]]:
+        """Who listens inside. The table is slow to read: it is read again when the number of sockets has changed."""
+        now, used = time.monotonic(), proc.sockets_in_use(self.confined.init_pid)
+        at, then, found = self._table
+        if used != then or now - at > _TABLE_FRESH_S:
+            found = proc.listeners(self.confined.init_pid)
+            self._table = time.monotonic(), used, found
+        return found
 
     def signal(self, session: int, number: int) -> bool:
         """Signal every process inside that is in the session `session`; False if there is none."""
