@@ -8,7 +8,8 @@
     ├── EnvironmentTrouble           this machine must change                        exit code 3
     │   ├── PortTaken                a port that was asked for is in use
     │   ├── NotWritable              no permission, or a read-only place
-    │   └── MissingProgram           a program the deployment needs is not there
+    │   ├── MissingProgram           a program the deployment needs is not there
+    │   └── DockerTrouble            the Docker daemon is away, or refuses
     ├── AuditError                   the audit file                                  exit code 4
     │   ├── AuditCorrupt             not a database, or damaged
     │   ├── AuditNewer               written by a later version
@@ -90,6 +91,10 @@ class NotWritable(EnvironmentTrouble):
 
 class MissingProgram(EnvironmentTrouble):
     """A program the deployment needs is not there."""
+
+
+class DockerTrouble(EnvironmentTrouble):
+    """The Docker daemon is away, or refuses what a lab needs of it."""
 
 
 class AuditError(OperatorLabError):

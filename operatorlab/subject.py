@@ -363,11 +363,62 @@ class Deployment(Protocol):
         """Hold every byte between `source` and `target` back by `delay_s`, each way."""
         ...
 
+    async def delay_of(self, source: str, target: str) -> float:
+        """The delay in force between two members, seconds each way."""
+        ...
+
     async def mend(self, source: str, target: str) -> None:
         """Let everything pass again at once."""
         ...
 
     async def is_cut(self, source: str, target: str) -> bool: ...
+
+
+class ContainerDeployment(Deployment, Protocol):
+    """What a deployment of containers can do besides, for faults that exist only there.
+
+    A path between two members that has a link is broken where the link is.
+    """
+
+    async def disconnect(self, member: str) -> None:
+        """Take it off the lab's network; it runs on."""
+        ...
+
+    async def connect(self, member: str) -> None:
+        """Put it back, under its name; where it is connected that is no trouble."""
+        ...
+
+    async def connected(self, member: str) -> bool: ...
+
+    async def drop(self, source: str, target: str, *, one_way: bool = False, share: float = 1.0) -> None:
+        """Lose a share of the packets between two members; `one_way` loses only what comes back to `source`."""
+        ...
+
+    async def dropping(self, source: str, target: str) -> bool: ...
+
+    async def deliver(self, source: str, target: str) -> None:
+        """Lose no more packets between two members."""
+        ...
+
+    async def limit(self, member: str, *, cpus: float | None = None, memory: int | None = None) -> None:
+        """Let it have so many processors, or so many bytes of memory, from now on."""
+        ...
+
+    async def limited(self, member: str) -> bool:
+        """Whether it has less than it came up with."""
+        ...
+
+    async def lift(self, member: str) -> None:
+        """Let it have what it came up with."""
+        ...
+
+    async def attempt(self, member: str) -> None:
+        """Start it, and do not wait for it to come up."""
+        ...
+
+    async def run(self, member: str, *argv: str) -> tuple[int, str]:
+        """Run a program in its container; its exit code and everything it printed."""
+        ...
 
 
 class Subject(ABC):

@@ -1,11 +1,19 @@
 """What the whole suite shares: a real browser without a network, and the proof that nothing is left running."""
 
+import os
 import shutil
 from contextlib import asynccontextmanager
 
 import psutil
 import pytest
 import pytest_asyncio
+
+from operatorlab.deploy.compose.bringing import require_images
+from operatorlab.deploy.compose.command import compose_command
+from operatorlab.deploy.compose.engine import Engine, find_daemon
+from operatorlab.deploy.compose.stack import read_stack
+from operatorlab.errors import EnvironmentTrouble
+from subjects.ratelimiter.subject import RateLimiter
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -36,6 +44,19 @@ def open_page(browser):
         await page.close()
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def containers():
+    """Skips where labs of containers cannot run, and says why. `OPERATORLAB_REQUIRE_DOCKER=1` makes that a failure."""
+    try:
+        compose_command()
+        stack = read_stack(RateLimiter())
+        Engine(find_daemon()).now(lambda client: require_images(client, stack))
+    except EnvironmentTrouble as trouble:
+        if os.environ.get("OPERATORLAB_REQUIRE_DOCKER"):
+            raise
+        pytest.skip(f"no labs of containers here: {trouble.what}")
 
 
 LEFT = pytest.StashKey()

@@ -3,8 +3,9 @@
     python -m operatorlab.deploy.ingress '[{"listen": 8000, "upstream_host": "node-1", "upstream_port": 8000}]'
 
 A forward listens on port `listen` of `host` (127.0.0.1 unless told), or on `fd`, a listening socket that it was
-given. If nobody listens upstream, the client's connection is reset at once; a hung upstream just hangs; an end of
-what one side sends, and a reset, reach the other. Prints `ready` when all listen; SIGTERM ends it.
+given. If nobody listens upstream, the client's connection is reset at once, and within half a second if the name has
+no address; a hung upstream just hangs; an end of what one side sends, and a reset, reach the other. Prints `ready`
+when all listen; SIGTERM ends it.
 
 Standard library only, and one file: it also runs where the package is not.
 """
@@ -18,10 +19,12 @@ import signal
 import socket
 import struct
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, cast
 
 _RESET = struct.pack("ii", 1, 0)  # linger for no time: the kernel sends a reset in place of an end
+_NAMED_WITHIN_S = 0.5  # Docker answers for a name it knows in milliseconds, and for one that is gone not at all
 _running: set[asyncio.Task[None]] = set()
 
 
@@ -51,6 +54,27 @@ def parse(text: str) -> list[Forward]:
         if unknown or not {"upstream_host", "upstream_port"} <= set(one) or ("listen" in one) is ("fd" in one):
             raise ValueError(f"not a forward: {one}")
     return [Forward(**one) for one in found]
+
+
+class Names:
+    """Addresses of names, IPv4. One look-up a name at a time, so that names that are gone hold up no other."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, asyncio.Task[str]] = {}
+
+    async def address(self, name: str) -> str:
+        """OSError or UnicodeError if it has none, TimeoutError if nobody says."""
+        task = self._asked.get(name)
+        if task is None or task.done():
+            task = self._asked[name] = asyncio.get_running_loop().create_task(_look_up(name))
+            task.add_done_callback(asyncio.Task.exception)  # all who asked may have given up by then
+        async with asyncio.timeout(_NAMED_WITHIN_S):
+            return await asyncio.shield(task)
+
+
+async def _look_up(name: str) -> str:
+    found = await asyncio.get_running_loop().getaddrinfo(name, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
+    return str(found[0][4][0])
 
 
 class End(asyncio.Protocol):
@@ -98,8 +122,9 @@ class End(asyncio.Protocol):
 class Client(End):
     """The end that called; the other is looked for as soon as it does."""
 
-    def __init__(self, forward: Forward) -> None:
+    def __init__(self, forward: Forward, names: Names) -> None:
         self._forward = forward
+        self._names = names
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -113,7 +138,8 @@ class Client(End):
         self.other.other = self
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: self.other, self._forward.upstream_host, self._forward.upstream_port)
+            address = await self._names.address(self._forward.upstream_host)
+            await loop.create_connection(lambda: self.other, address, self._forward.upstream_port)
         except (OSError, UnicodeError):
             self.reset()
         else:
@@ -125,7 +151,9 @@ async def serve(forwards: list[Forward]) -> None:
     loop, done = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, done.set)
-    servers = [await loop.create_server(partial(Client, forward), sock=forward.socket()) for forward in forwards]
+    names = Names()
+    loop.set_default_executor(ThreadPoolExecutor(len(forwards) or 1))  # it looks names up, each at most once at a time
+    servers = [await loop.create_server(partial(Client, forward, names), sock=forward.socket()) for forward in forwards]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await done.wait()

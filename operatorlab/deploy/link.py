@@ -20,10 +20,11 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections import deque
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LOOPBACK = "127.0.0.1"
 _CHUNK = 1 << 16
@@ -83,10 +84,20 @@ class Gate:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self._changed = asyncio.Event()
+        self._look_up: asyncio.Task[list[tuple[Any, ...]]] | None = None
+
+    async def upstream(self) -> str:
+        """The address of the upstream host, IPv4. One look-up at a time: that of a name that is gone takes seconds."""
+        loop = asyncio.get_running_loop()
+        if self._look_up is None or self._look_up.done():
+            asking = loop.getaddrinfo(self.rules.upstream_host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
+            self._look_up = loop.create_task(asking)
+        return str((await asyncio.shield(self._look_up))[0][4][0])
 
     def set(self, rules: Rules) -> None:
         """Put other rules in force, for what is held as well."""
         self.rules = rules
+        self._look_up = None
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -174,7 +185,7 @@ async def relay(gate: Gate, reader: asyncio.StreamReader, writer: asyncio.Stream
         if await _gave_up(gate, there):
             # It was cut off all the time: the other side must never hear of it.
             raise ConnectionAbortedError("the client left before the link was mended")
-        answers, onward = await asyncio.open_connection(gate.rules.upstream_host, gate.rules.upstream)
+        answers, onward = await asyncio.open_connection(await gate.upstream(), gate.rules.upstream)
         async with asyncio.TaskGroup() as both_ways:
             both_ways.create_task(there.drain(onward))
             both_ways.create_task(back.fill(answers))

@@ -71,6 +71,12 @@ class Paths:
         running = await self._members.process_state(link_name(self._blueprint, link)) is MemberState.RUNNING
         return running and self._applied(link).drop
 
+    async def delay_of(self, source: str, target: str) -> float:
+        """The delay that the link itself says it is under; 0 if it does not run."""
+        link = self._link(source, target)
+        running = await self._members.process_state(link_name(self._blueprint, link)) is MemberState.RUNNING
+        return self._applied(link).delay_s if running else 0.0
+
     async def _apply(self, link: Link, wanted: InForce) -> None:
         rules = link_rules(self._site, link, drop=wanted.drop, delay_s=wanted.delay_s)
         self._place.files.write(link_file(link), json.dumps(rules, indent=2) + "\n")

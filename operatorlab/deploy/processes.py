@@ -213,6 +213,10 @@ class ProcessDeployment:
     async def delay(self, source: str, target: str, delay_s: float) -> None:
         await self._paths.rule(source, target, delay_s=delay_s)
 
+    async def delay_of(self, source: str, target: str) -> float:
+        """The delay in force on a link, seconds each way."""
+        return await self._paths.delay_of(source, target)
+
     async def mend(self, source: str, target: str) -> None:
         await self._paths.mend(source, target)
 

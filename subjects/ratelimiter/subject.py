@@ -50,6 +50,7 @@ class RateLimiter(Subject):
     faults = FAULTS
     runtime = ("subjects.ratelimiter.service", "subjects.ratelimiter.limits")
     loads = ("steady", "burst", "skewed", "full")
+    stack = Path(__file__).parents[2] / "compose" / "ratelimiter"
 
     def blueprint(self, site: Site) -> Blueprint:
         """Redis first, the nodes after the links that lead to it."""

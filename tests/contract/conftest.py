@@ -12,10 +12,12 @@ import pytest_asyncio
 
 from operatorlab.audit import AuditStore
 from operatorlab.clients import Clients
-from operatorlab.deploy.processes import ProcessDeployment
+from operatorlab.deploy.base import LabDeployment
+from operatorlab.deploy.kinds import bring_up
 from operatorlab.monitor.board import Board
 from operatorlab.monitor.loop import Cycle, Monitor
 from operatorlab.monitor.tickets import Policy, Ticket
+from operatorlab.subject import COMPOSE, PROCESSES
 from subjects.ratelimiter.subject import RateLimiter
 
 HEALTHY_WITHIN_S = 30.0
@@ -26,7 +28,7 @@ POLICY = Policy(hold_s=1.0, reopen_s=0.0)  # each trouble is a ticket of its own
 class WatchedLab:
     """A lab and the monitor that watches it."""
 
-    deployment: ProcessDeployment
+    deployment: LabDeployment
     monitor: Monitor
     board: Board
     watching: "asyncio.Task[None]"
@@ -66,26 +68,29 @@ class WatchedLab:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> AsyncIterator[WatchedLab]:
-    """`request.param`, where a file sets it, names the load."""
+    """`request.param`, where a file sets it, names the deployment and the load."""
+    kind, load = getattr(request, "param", (PROCESSES, "steady"))
+    if kind == COMPOSE:
+        request.getfixturevalue("containers")
     folder = tmp_path_factory.mktemp("contract")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OPERATORLAB_HOME", str(folder / "home"))
-        async with watched_lab(folder, getattr(request, "param", "steady")) as running:
+        async with watched_lab(folder, kind, load) as running:
             yield running
 
 
 @contextlib.asynccontextmanager
-async def watched_lab(folder: Path, load: str) -> AsyncIterator[WatchedLab]:
+async def watched_lab(folder: Path, kind: str, load: str) -> AsyncIterator[WatchedLab]:
     subject = RateLimiter()
     async with contextlib.AsyncExitStack() as stack:
-        deployment = await ProcessDeployment.up(subject)
+        deployment = await bring_up(kind, subject)
         stack.push_async_callback(deployment.down)
         record = folder / "clients.jsonl"
         clients = Clients(subject.workload(deployment, load, 7, record), record, deployment.environment())
         await clients.start()
         stack.push_async_callback(clients.stop)
         store = stack.enter_context(AuditStore(folder / "audit.db"))
-        store.begin_run(deployment.run_id, subject.name, "processes", str(deployment.folder))
+        store.begin_run(deployment.run_id, subject.name, kind, str(deployment.folder))
         board = Board(store, deployment.run_id, POLICY)
         monitor = Monitor(subject, deployment, store, board=board, grace_s=0.0)
         watching = asyncio.create_task(monitor.run())

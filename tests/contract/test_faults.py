@@ -5,15 +5,25 @@ import time
 
 import pytest
 
-from operatorlab.deploy.processes import ProcessDeployment
+from operatorlab.deploy.kinds import attach
 from operatorlab.monitor.tickets import TicketState
-from operatorlab.subject import Fault, FaultKind
+from operatorlab.subject import COMPOSE, PROCESSES, Fault, FaultKind
 from subjects.ratelimiter.subject import RateLimiter
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 FOUND_WITHIN_S = 3.0
 CLOSED_WITHIN_S = 20.0
 every_fault = pytest.mark.parametrize("kind", RateLimiter.faults, ids=lambda kind: kind.name)
+every_fault_everywhere = pytest.mark.parametrize(
+    ("lab", "kind"),
+    [
+        pytest.param((deployment, "steady"), kind, id=f"{deployment}-{kind.name}", marks=marks)
+        for deployment, marks in ((PROCESSES, ()), (COMPOSE, pytest.mark.slow))
+        for kind in RateLimiter.faults
+        if deployment in kind.deployments
+    ],
+    indirect=["lab"],
+)
 
 
 def aimed(kind: type[Fault]) -> Fault:
@@ -31,7 +41,7 @@ def fingerprints(fault: Fault) -> set[str]:
     return {f"{invariant}/{fault.truth().component}" for invariant in fault.expected}
 
 
-@every_fault
+@every_fault_everywhere
 async def test_found_in_time_lasting_and_healed_twice_in_a_row(lab, kind, record_property):
     for turn in (1, 2):
         await lab.healthy()
@@ -52,7 +62,7 @@ async def test_found_in_time_lasting_and_healed_twice_in_a_row(lab, kind, record
             assert lab.board.ticket(ticket.id).is_live
         assert await fault.active(lab.deployment, memo)
 
-        elsewhere = ProcessDeployment.attach(lab.deployment.run_id)
+        elsewhere = attach(lab.deployment.run_id)
         for _ in range(2):
             await kind(fault.target).heal(elsewhere, memo)
             assert not await fault.active(lab.deployment, memo)
@@ -65,7 +75,7 @@ def found(lab, fault: Fault):
 
 
 @pytest.mark.slow
-@every_fault
+@every_fault_everywhere
 async def test_blames_nobody_else(lab, kind):
     await lab.healthy()
     fault = aimed(kind)
@@ -82,7 +92,7 @@ async def test_blames_nobody_else(lab, kind):
 
 
 @pytest.mark.slow
-@every_fault
+@every_fault_everywhere
 async def test_heals_after_every_member_was_killed_meanwhile(lab, kind):
     await lab.healthy()
     fault = aimed(kind)
@@ -98,7 +108,7 @@ async def test_heals_after_every_member_was_killed_meanwhile(lab, kind):
 
 
 @pytest.mark.slow
-@every_fault
+@every_fault_everywhere
 async def test_a_reset_undoes_it_and_heal_does_no_harm_afterwards(lab, kind):
     await lab.healthy()
     fault = aimed(kind)

@@ -11,7 +11,7 @@ MINUTES = float(os.environ.get("OPERATORLAB_SOAK_MINUTES", "1"))
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60 * MINUTES + 120), pytest.mark.slow]
 
 
-@pytest.mark.parametrize("lab", ["full"], indirect=True)
+@pytest.mark.parametrize("lab", [("processes", "full")], indirect=True)
 async def test_full_load_opens_no_ticket(lab, record_property):
     await lab.healthy()
     until = time.monotonic() + 60 * MINUTES

@@ -9,8 +9,29 @@ from __future__ import annotations
 from operatorlab.subject import Fault
 from subjects.ratelimiter.faults.limit_misconfigured import LimitMisconfigured
 from subjects.ratelimiter.faults.node_crash import NodeCrash
+from subjects.ratelimiter.faults.node_disconnected import NodeDisconnected
 from subjects.ratelimiter.faults.node_hang import NodeHang
+from subjects.ratelimiter.faults.node_limits import NodeOutOfMemory, NodeSlowCpu
+from subjects.ratelimiter.faults.node_stop import NodeStop
 from subjects.ratelimiter.faults.redis_crash import RedisCrash
+from subjects.ratelimiter.faults.redis_disk_full import RedisDiskFull
+from subjects.ratelimiter.faults.redis_latency import RedisLatency
+from subjects.ratelimiter.faults.redis_packets import RedisDropped, RedisLoss, RedisOneWay
 from subjects.ratelimiter.faults.redis_partition import RedisPartition
 
-FAULTS: tuple[type[Fault], ...] = (NodeCrash, NodeHang, RedisCrash, LimitMisconfigured, RedisPartition)
+FAULTS: tuple[type[Fault], ...] = (
+    NodeCrash,
+    NodeStop,
+    NodeHang,
+    NodeDisconnected,
+    NodeSlowCpu,
+    NodeOutOfMemory,
+    RedisCrash,
+    RedisDiskFull,
+    RedisPartition,
+    RedisDropped,
+    RedisOneWay,
+    RedisLoss,
+    RedisLatency,
+    LimitMisconfigured,
+)

@@ -13,7 +13,9 @@ from operatorlab.subject import Json
 from subjects.ratelimiter.limits import CANARY
 from subjects.ratelimiter.observer.exposition import Unreadable, parse_counts
 from subjects.ratelimiter.observer.readings import CanaryCheck, NodeCounts
-from subjects.ratelimiter.observer.silence import Kind, Silence, deadline, silence_of
+from subjects.ratelimiter.observer.silence import Kind, Silence, deadline, look_again, silence_of
+
+_GREETING = b"GET /health HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class NodeProbe:
             try:
                 return await self.client.request(method, url, json=body)
             except httpx.TransportError as trouble:
-                raise silence_of(trouble, self.address) from trouble
+                raise await look_again(silence_of(trouble, self.address), self.address, _GREETING) from trouble
 
 
 def http_client() -> httpx.AsyncClient:

@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadin
 
 from subjects.ratelimiter.limits import DECLARED, WINDOW_S
 from subjects.ratelimiter.observer.readings import KeyWindow, RedisReading
-from subjects.ratelimiter.observer.silence import Kind, Silence, deadline, silence_of
+from subjects.ratelimiter.observer.silence import Kind, Silence, deadline, look_again, silence_of
 from subjects.ratelimiter.service import scripts
 
 _REFUSALS = (ResponseError, AuthenticationError, AuthorizationError, BusyLoadingError)
@@ -56,7 +56,7 @@ class RedisProbe:
             except Silence as silence:
                 if silence.kind is not Kind.BROKEN:
                     raise
-                replies = await self._ask()  # a kept connection whose other end has gone: try a new one
+                replies = await self._ask_anew()  # a kept connection whose other end has gone: try a new one
         refusals = [str(reply) for reply in replies if isinstance(reply, Exception)]
         if refusals:
             return RedisAnswer(None, None, refusals[0].splitlines()[0][:200])
@@ -76,6 +76,12 @@ class RedisProbe:
     async def close(self) -> None:
         """Let go of every connection."""
         await self._redis.aclose()
+
+    async def _ask_anew(self) -> list[Any]:
+        try:
+            return await self._ask()
+        except Silence as silence:
+            raise await look_again(silence, self._address, b"PING\r\n") from silence
 
     async def _ask(self) -> list[Any]:
         """The replies in order; an exception in place of one that was refused."""

@@ -15,7 +15,7 @@ _OUR_OWN = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDR
 class Kind(StrEnum):
     """Why there was no answer."""
 
-    REFUSED = "refused"  # nobody listens there
+    REFUSED = "refused"  # nobody listens there, or what listens there for it closes at once
     HUNG = "hung"  # not refused, but no answer by the deadline
     BROKEN = "broken"  # the connection ended before the answer did
     USELESS = "useless"  # an answer that tells nothing
@@ -50,6 +50,31 @@ def silence_of(trouble: BaseException, address: tuple[str, int]) -> Silence:
             return Silence(Kind.UNSEEN, f"the observer could not connect: {cause.strerror}")
     text = str(trouble).splitlines()[:1]
     return Silence(Kind.BROKEN, f"broke the connection: {text[0][:200] if text else type(trouble).__name__}")
+
+
+async def look_again(silence: Silence, address: tuple[str, int], greeting: bytes) -> Silence:
+    """What a broken connection means once a fresh one was greeted.
+
+    Something between may accept for a member that is gone, and close at once: nobody listens there either.
+    """
+    if silence.kind is Kind.BROKEN and await _closes_at_once(address, greeting):
+        return Silence(Kind.REFUSED, f"closes connections at once on {address[0]}:{address[1]}")
+    return silence
+
+
+async def _closes_at_once(address: tuple[str, int], greeting: bytes) -> bool:
+    """Whether a fresh connection ends before the first byte of an answer to `greeting`."""
+    try:
+        reader, writer = await asyncio.open_connection(*address)
+    except OSError:
+        return False
+    try:
+        writer.write(greeting)
+        return not await reader.read(1)
+    except ConnectionError:
+        return True
+    finally:
+        writer.close()
 
 
 def _causes(trouble: BaseException) -> list[BaseException]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from operatorlab.procedure import Conclusion, Rejected
 from operatorlab.subject import FaultKind
-from subjects.ratelimiter.procedure.assess import Remedy, Trouble
 from subjects.ratelimiter.procedure.picture import Picture
+from subjects.ratelimiter.procedure.trouble import Remedy, Trouble
 
 _UNDERSTOOD = {"node_down", "redis_disconnected", "ghost_allowing"}
 """What is over if nothing this procedure looks at is wrong; of other invariants it cannot tell."""
@@ -123,8 +123,10 @@ def _follow_ups(found: Iterable[Trouble]) -> Iterator[str]:
     for trouble in found:
         if trouble.remedy is Remedy.CLEAR_LIMIT:
             yield f"find out who set the limit of {trouble.where!r}"
-        elif trouble.remedy in {Remedy.START, Remedy.THAW, Remedy.RESTART}:
+        elif trouble.remedy in {Remedy.START, Remedy.THAW, Remedy.RESTART, Remedy.CREATE}:
             yield f"find out what ended or stopped {trouble.where}"
+        elif trouble.remedy in {Remedy.CONNECT, Remedy.LIFT, Remedy.FREE}:
+            yield f"find out who did this: {trouble.seen}"
 
 
 def _rejected(course: Course) -> Iterator[Rejected]:

@@ -2,93 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 
 from operatorlab.procedure import Printed, Step
 from subjects.ratelimiter.procedure import reading
-from subjects.ratelimiter.procedure.picture import NodeSeen, Picture, ProbeSeen, ProcessSeen, RedisSeen
+from subjects.ratelimiter.procedure.contained import Contained
+from subjects.ratelimiter.procedure.picture import LOOPBACK, NodeSeen, Picture, ProbeSeen
+from subjects.ratelimiter.procedure.supervised import Supervised
+from subjects.ratelimiter.procedure.ways import Looking, Ways
 
-Looking = Generator[Step, Printed, Picture]
+_EITHER = f"{Supervised.listing} || [ $? -ne 127 ] || {{ {Contained.listing}; }}"
+"""Docker is asked only where there is no supervisorctl: elsewhere it has nothing to do with the system."""
 
-_INFO = "role|master_link_status|loading|used_memory|maxmemory|maxmemory_policy|connected_clients|maxclients"
 
-
-def look(why: str) -> Looking:
-    """Take a picture; `why` opens the first step's reasoning."""
-    picture = yield from _processes(why)
-    picture = yield from _files(picture)
-    picture = yield from _redis(picture)
+def look(why: str, ways: Ways | None) -> Generator[Step, Printed, tuple[Ways, Picture]]:
+    """Take a picture, finding the ways to do so if there are none yet; `why` opens the first step's reasoning."""
+    printed = yield Step(ways.listing if ways else _EITHER, f"{why} First: which processes run?")
+    ways = ways or (Contained() if Contained.speaks(printed.output) else Supervised())
+    picture = yield from ways.processes(printed.output)
+    picture = yield from ways.files(picture)
+    picture = yield from ways.redis(picture)
     picture = yield from _nodes(picture)
-    return (yield from _limits(picture))
-
-
-def _processes(why: str) -> Looking:
-    printed = yield Step("supervisorctl status", f"{why} First: which processes run?")
-    seen = reading.processes(printed.output)
-    if not seen:
-        return Picture(unseen=("the process table: supervisorctl printed no process",))
-    pids = ",".join(str(one.pid) for one in seen.values() if one.pid)
-    if not pids:
-        return Picture(processes=seen)
-    proc = " ".join(f"/proc/{pid}/status" for pid in pids.split(","))
-    printed = yield Step(
-        f"ps -o pid=,stat=,comm= -p {pids} || grep -H '^State' {proc}",
-        f"{_standing(seen)}. A process that is listed as RUNNING may still be frozen: ask the kernel (T is stopped).",
-    )
-    return Picture(processes=reading.with_kernel_states(seen, printed.output))
-
-
-def _standing(seen: Mapping[str, ProcessSeen]) -> str:
-    not_running = [f"{one.name} is {one.state}" for one in seen.values() if not one.running]
-    return ", ".join(not_running) if not_running else f"All {len(seen)} processes are listed as RUNNING"
-
-
-def _files(picture: Picture) -> Looking:
-    frozen = ", ".join(one.name for one in picture.processes.values() if one.frozen)
-    printed = yield Step(
-        "for f in etc/node-*.json etc/limits.json etc/redis.conf etc/links/*.json data/*/applied.json; "
-        'do echo "=== $f"; head -c 2000 "$f"; echo; done',
-        f"{frozen + ' frozen (T)' if frozen else 'No process is frozen'}. "
-        "Read the configuration, the declared limits, the link rules and those in force: "
-        "which ports to ask, and does a rule hold traffic back?",
-    )
-    files = reading.sections(printed.output)
-    nodes = {path: reading.node(text) for path, text in files.items() if path.startswith("etc/node-")}
-    links = {
-        path: reading.link(path, text, files.get(f"data/{reading.stem(path)}/applied.json", ""))
-        for path, text in files.items()
-        if path.startswith("etc/links/")
-    }
-    port = re.search(r"^port (\d+)", files.get("etc/redis.conf", ""), re.MULTILINE)
-    unseen = [f"{path}: not readable as the rule of a link" for path, one in links.items() if one is None]
-    if not nodes:
-        unseen.append("etc/node-*.json: no configuration of a node was found")
-    return replace(
-        picture,
-        nodes=tuple(node for node in nodes.values() if node),
-        unusable={reading.stem(path): path for path, one in nodes.items() if one is None},
-        links=tuple(link for link in links.values() if link),
-        redis=RedisSeen(int(port[1])) if port else None,
-        declared=reading.limits_of("etc/limits.json", files.get("etc/limits.json", "")),
-        unseen=(*picture.unseen, *unseen),
-    )
-
-
-def _redis(picture: Picture) -> Looking:
-    if picture.redis is None:
-        return replace(picture, unseen=(*picture.unseen, "redis: its port is not in etc/redis.conf"))
-    held = [link.name for link in picture.links if not link.passes]
-    cli = f"timeout 2 redis-cli -p {picture.redis.port}"
-    printed = yield Step(
-        f"{cli} PING; {cli} INFO | grep -E '^({_INFO}):'",
-        f"{', '.join(held) + ' holds traffic back by its rule' if held else 'The link rules let everything pass'}. "
-        "Does Redis itself answer when asked directly, and is it a primary with memory left?",
-    )
-    reply = next((line.strip() for line in printed.output.splitlines() if line.strip()), "")
-    seen = replace(picture.redis, reply=reply[:200], info=reading.info(printed.output))
-    return replace(picture, redis=seen)
+    picture = yield from ways.inside(picture)
+    return ways, (yield from _limits(picture))
 
 
 def _nodes(picture: Picture) -> Looking:
@@ -129,8 +66,11 @@ def _body(answers: Mapping[tuple[str, str], ProbeSeen], node: str) -> str:
 
 def ask(nodes: Iterable[NodeSeen], paths: Iterable[str]) -> str:
     """A command that asks all nodes at once, so that a hung one does not hold up the rest."""
+    nodes = list(nodes)
     where = " ".join(f"{node.name}:{node.port}" for node in nodes)
+    url = f"http://{LOOPBACK}:${{n#*:}}" if all(node.host == LOOPBACK for node in nodes) else "http://$n"
     return (
         f"for n in {where}; do for p in {' '.join(paths)}; do "
-        '(echo "$n /$p $(curl -s -m 2 -w " HTTP %{http_code}" http://127.0.0.1:${n#*:}/$p)") & done; done; wait'
+        '(echo "$n /$p $(curl -s -m 2 -w " HTTP %{http_code}" '
+        f'{url}/$p)") & done; done; wait'
     )

@@ -4,18 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+LOOPBACK = "127.0.0.1"
+
+
+class Resource(StrEnum):
+    """What a container may be given too little of."""
+
+    CPU = "CPUs"
+    MEMORY = "bytes of memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a container has, and what it is declared to have: CPUs, or bytes."""
+
+    has: float
+    declared: float
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSeen:
-    """A line of `supervisorctl status`, and the kernel's word on the process."""
+    """A process as its supervisor lists it, or a container; and the kernel's word on it."""
 
     name: str  # as the system is described: node-2
-    handle: str  # as supervisorctl wants it, perhaps with a group before it
-    state: str  # RUNNING, STOPPED, EXITED, FATAL, …
+    handle: str  # as the one who starts it wants it: for supervisorctl perhaps with a group before it
+    state: str  # RUNNING, STOPPED, EXITED, FATAL, …; of a container also PAUSED, MISSING, …
     detail: str = ""
     pid: int | None = None
     kernel_state: str = ""  # the first letter of ps' STAT; T is stopped by a signal
+    container: str = ""  # its name, where there is one
+    networks: tuple[str, ...] | None = None  # that a container is on; None where there is no such thing
+    short_of: Mapping[Resource, Share] = field(default_factory=dict)
+    starved: bool = False  # the kernel ended it for want of memory
 
     @property
     def running(self) -> bool:
@@ -23,7 +45,16 @@ class ProcessSeen:
 
     @property
     def frozen(self) -> bool:
-        return self.running and self.kernel_state == "T"
+        return self.state == "PAUSED" or (self.running and self.kernel_state == "T")
+
+    @property
+    def disconnected(self) -> bool:
+        return self.networks == ()
+
+    @property
+    def hampered(self) -> bool:
+        """Whether what it is run in explains that it does not answer, or late."""
+        return self.frozen or self.disconnected or bool(self.short_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +75,13 @@ class NodeSeen:
     limits_file: str
     health: ProbeSeen | None = None
     ready: ProbeSeen | None = None
+    host: str = LOOPBACK
+    redis_host: str = LOOPBACK
+    lives_inside: bool | None = None  # asked inside of its container
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
 
     @property
     def lives(self) -> bool:
@@ -67,6 +105,7 @@ class LinkSeen:
     path: str
     rule: Mapping[str, object]
     in_force: Mapping[str, object] = field(default_factory=dict)
+    carries: bool | None = None  # whether PING through it was answered
 
     @property
     def passes(self) -> bool:
@@ -78,10 +117,27 @@ class LinkSeen:
         """What in its file keeps bytes back."""
         return obstacles(self.rule)
 
+    @property
+    def opened(self) -> dict[str, object]:
+        """Its rule without them."""
+        return {**self.rule, **{name: False if name == "drop" else 0.0 for name in self.obstacles}}
+
 
 def obstacles(rule: Mapping[str, object]) -> dict[str, object]:
     """What in a link's rule keeps bytes back."""
     return {name: rule[name] for name in ("drop", "delay_s") if rule.get(name)}
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeSeen:
+    """A data volume, and the files on it that are large and not Redis' own."""
+
+    used_percent: int
+    foreign: tuple[str, ...] = ()
+
+    @property
+    def full(self) -> bool:
+        return self.used_percent >= 95
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +147,21 @@ class RedisSeen:
     port: int
     reply: str | None = None
     info: Mapping[str, str] = field(default_factory=dict)
+    inside: str = ""  # what PING printed inside of its container
+    volume: VolumeSeen | None = None
 
     @property
     def answers(self) -> bool:
         return self.reply == "PONG"
+
+    @property
+    def serves(self) -> bool:
+        """Whether nothing about it explains that a node cannot write."""
+        return self.answers and self.info.get("role", "master") == "master" and not self.out_of_space
+
+    @property
+    def out_of_space(self) -> bool:
+        return (self.volume is not None and self.volume.full) or self.info.get("aof_last_write_status") == "err"
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,11 @@ def probes(printed: str) -> dict[tuple[str, str], ProbeSeen]:
     return {(a["node"], a["path"]): ProbeSeen(int(a["status"]), a["body"].strip()) for a in _PROBE.finditer(printed)}
 
 
+def first_line(printed: str) -> str:
+    """The first line that is not empty; at most 200 characters."""
+    return next((line.strip() for line in printed.splitlines() if line.strip()), "")[:200]
+
+
 def info(printed: str) -> dict[str, str]:
     """The `name:value` lines of INFO."""
     pairs = (line.strip().partition(":") for line in printed.splitlines())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Generator
 from dataclasses import replace
 
 from operatorlab.procedure import Conclusion, Printed, Step
-from subjects.ratelimiter.procedure.assess import Remedy, Trouble, assess
+from subjects.ratelimiter.procedure.assess import assess
 from subjects.ratelimiter.procedure.conclude import Course, conclude
 from subjects.ratelimiter.procedure.look import look
 from subjects.ratelimiter.procedure.picture import Picture
 from subjects.ratelimiter.procedure.repair import repair
+from subjects.ratelimiter.procedure.trouble import Remedy, Trouble
+from subjects.ratelimiter.procedure.ways import Ways
 
 _LOOKS = 3
 _REPAIRS_A_ROUND = 6  # what is left over is found again by the next look
@@ -23,18 +24,19 @@ _LOG_LINE = re.compile(r"(?:ERROR|WARNING|CRITICAL|#) .*")
 def diagnose(incident: str) -> Generator[Step, Printed, Conclusion]:
     """Work through an incident from its text."""
     course = _open(incident)
-    why = course.opening
+    why, ways = course.opening, None
     for number in range(_LOOKS):
-        course.last = yield from look(why)
+        ways, course.last = yield from look(why, ways)
         course.first = course.first if number else course.last
         course.left = assess(course.last)
         course.remember(course.left)
         to_do = _to_do(course)
         if not to_do or number == _LOOKS - 1:
             break
-        yield from _repair_all(to_do, course)
+        yield from _repair_all(to_do, course, ways)
         why = f"Changed: {'; '.join(course.changed) or 'nothing'}. Look at everything again, not only at that."
-    yield from _read_logs(course)
+    if ways:
+        yield from _read_logs(course, ways)
     return conclude(course)
 
 
@@ -57,10 +59,10 @@ def _to_do(course: Course) -> list[Trouble]:
     return to_do[:_REPAIRS_A_ROUND]
 
 
-def _repair_all(to_do: list[Trouble], course: Course) -> Generator[Step, Printed, None]:
+def _repair_all(to_do: list[Trouble], course: Course, ways: Ways) -> Generator[Step, Printed, None]:
     for trouble in to_do:
         course.tried.add(trouble.fingerprint)
-        changed = yield from repair(trouble, course.last)
+        changed = yield from repair(trouble, course.last, ways)
         if changed:
             course.changed.append(changed)
     if course.last.nodes:
@@ -68,22 +70,22 @@ def _repair_all(to_do: list[Trouble], course: Course) -> Generator[Step, Printed
 
 
 def _settled(picture: Picture) -> Step:
-    ports = " ".join(str(node.port) for node in picture.nodes)
-    answer = "$(curl -s -m 1 -o /dev/null -w '%{http_code}' http://127.0.0.1:$p/ready)"
+    urls = " ".join(node.url for node in picture.nodes)
+    answer = "$(curl -s -m 1 -o /dev/null -w '%{http_code}' $u/ready)"
     return Step(
-        f'for i in $(seq 20); do n=0; for p in {ports}; do [ "{answer}" = 200 ] && n=$((n+1)); done; '
+        f'for i in $(seq 20); do n=0; for u in {urls}; do [ "{answer}" = 200 ] && n=$((n+1)); done; '
         f'[ $n = {len(picture.nodes)} ] && break; sleep 0.25; done; echo "$n of {len(picture.nodes)} nodes are ready"',
         "Give the nodes a moment to come up and to reach Redis, a few seconds at most, before judging the change.",
     )
 
 
-def _read_logs(course: Course) -> Generator[Step, Printed, None]:
+def _read_logs(course: Course, ways: Ways) -> Generator[Step, Printed, None]:
     """For what is left: what the logs of its processes say last. Client text in them stays data."""
     named = [trouble.where.rpartition(":")[2] for trouble in course.left if trouble.remedy is not Remedy.CLEAR_LIMIT]
     for name in list(dict.fromkeys(named))[:4]:
         seen = next(trouble.seen for trouble in course.left if trouble.where.endswith(name))
         printed = yield Step(
-            f"tail -n 20 log/{shlex.quote(name)}*",
+            ways.log(name, course.last),
             f"{seen}, and I have nothing left to try. What does its own log say?",
         )
         lines = _LOG_LINE.findall(printed.output)

@@ -1,0 +1,182 @@
+"""A shell in a container: commands run by `docker exec`, with the time-out inside, where it ends the whole group.
+
+Docker passes no signal on to what it executes and has no time-out of its own. So each command runs below
+`timeout` in the container, and carries a mark in its environment by which it and all it started can be ended
+when this side gives up on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from ulid import ULID
+
+from operatorlab.sandbox.base import ExecResult, SandboxGone
+from operatorlab.sandbox.capture import HeadTail
+from operatorlab.sandbox.local import KEPT_BYTES
+
+_MARK = "OPERATORLAB_COMMAND"
+_KILL_AFTER_S = 1
+_ANSWER_WITHIN_S = 20.0
+_LATE_S = 5.0
+"""How much longer than the time-out inside this side waits, before it takes matters into its own hands."""
+_KILLED = 137
+_ENDED_BY_TIMEOUT = (124, _KILLED)
+_ENDING_S = 0.5
+_HEADER = 8
+_STDOUT, _STDERR = 1, 2
+_LONGEST = 120_000
+"""Bytes one argument of a program may have on Linux, with room for what else there is."""
+_END_MARKED = """
+import os, sys
+def marked(pid):
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as environ:
+            return sys.argv[1].encode() in environ.read().split(b"\\0")
+    except OSError:
+        return False
+for _ in range(20):
+    found = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid() and marked(name)]
+    for pid in found:
+        try:
+            os.kill(pid, 9)
+        except OSError:
+            pass
+    if not found:
+        break
+"""
+
+
+class DockerSandbox:
+    """Runs commands in the running container `container` of the daemon at `socket`, as its user.
+
+    `kept_bytes` is how much of each stream of a command is kept.
+    """
+
+    isolated = True
+
+    def __init__(self, socket: Path, container: str, *, kept_bytes: int = KEPT_BYTES) -> None:
+        self._container = container
+        self._kept_bytes = kept_bytes
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        self._docker = httpx.AsyncClient(transport=transport, base_url="http://docker", timeout=_ANSWER_WITHIN_S)
+
+    def __repr__(self) -> str:
+        return f"<DockerSandbox {self._container[:12]}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the daemon. What a command left in the background belongs to the lab."""
+        await self._docker.aclose()
+
+    async def exec(self, command: str, timeout_s: float) -> ExecResult:
+        """Run `command` by bash for at most `timeout_s` seconds; see `Sandbox.exec`."""
+        if "\0" in command or len(command.encode()) > _LONGEST:
+            return ExecResult(126, "", "bash: the command is too long, or has a NUL\n", 0.0)
+        mark = str(ULID())
+        seconds = f"{max(timeout_s, 0.001):.3f}"
+        argv = ["timeout", "-k", str(_KILL_AFTER_S), seconds, "bash", "-c", command]
+        out, err = HeadTail(self._kept_bytes), HeadTail(self._kept_bytes)
+        started = time.monotonic()
+        done = False
+        try:
+            async with asyncio.timeout(timeout_s + _KILL_AFTER_S + _LATE_S):
+                execution = await self._begin(argv, {_MARK: mark})
+                await self._follow(execution, out, err)
+            code = await self._exit_code(execution)
+            done = True
+        except TimeoutError:  # something holds the output open, or the daemon is stuck
+            code = None
+        except httpx.TransportError as trouble:
+            raise SandboxGone(f"the Docker daemon went away: {trouble}") from trouble
+        finally:
+            if not done:
+                await asyncio.shield(self._end(mark))
+        took = time.monotonic() - started
+        timed_out = code is None or (code in _ENDED_BY_TIMEOUT and took >= timeout_s)
+        return ExecResult(
+            exit_code=None if timed_out else code,
+            stdout=out.text(),
+            stderr=err.text(),
+            duration_s=took,
+            timed_out=timed_out,
+            dropped_bytes=out.dropped + err.dropped,
+        )
+
+    async def _begin(self, argv: list[str], environment: Mapping[str, str]) -> str:
+        body = {
+            "AttachStdout": True,
+            "AttachStderr": True,
+            "Cmd": argv,
+            "Env": [f"{name}={value}" for name, value in environment.items()],
+        }
+        answer = await self._docker.post(f"/containers/{self._container}/exec", json=body)
+        return str(_answer(answer)["Id"])
+
+    async def _follow(self, execution: str, out: HeadTail, err: HeadTail) -> None:
+        """Read both streams until they end. Docker interleaves them: a header tells whose the next bytes are."""
+        streams = {_STDOUT: out, _STDERR: err}
+        async with self._started(execution) as answer:
+            held = bytearray()
+            async for data in answer.aiter_raw():
+                held += data
+                while len(held) >= _HEADER and len(held) >= _HEADER + (size := int.from_bytes(held[4:8], "big")):
+                    if held[0] in streams:
+                        streams[held[0]].add(bytes(held[_HEADER : _HEADER + size]))
+                    del held[: _HEADER + size]
+
+    @asynccontextmanager
+    async def _started(self, execution: str) -> AsyncIterator[httpx.Response]:
+        patient = httpx.Timeout(_ANSWER_WITHIN_S, read=math.inf)
+        body = {"Detach": False, "Tty": False}
+        async with self._docker.stream("POST", f"/exec/{execution}/start", json=body, timeout=patient) as answer:
+            if answer.is_error:
+                await answer.aread()
+                _answer(answer)
+            yield answer
+
+    async def _exit_code(self, execution: str) -> int:
+        """The exit code of a command. SandboxGone if the container ended under it."""
+        told = _answer(await self._docker.get(f"/exec/{execution}/json"))
+        code = told.get("ExitCode")
+        if code is None or (code == _KILLED and await self._ended()):
+            raise SandboxGone("the container that commands run in has ended")
+        return int(code)
+
+    async def _ended(self) -> bool:
+        """Whether the container ends now: what runs in it is killed a moment before it is said to be gone."""
+        try:
+            async with asyncio.timeout(_ENDING_S):
+                _answer(await self._docker.post(f"/containers/{self._container}/wait"))
+        except TimeoutError:
+            return False
+        return True
+
+    async def _end(self, mark: str) -> None:
+        """End whatever carries the mark. Where the container or the daemon is gone there is nothing to end."""
+        try:
+            async with asyncio.timeout(_LATE_S):
+                execution = await self._begin(["python3", "-I", "-c", _END_MARKED, f"{_MARK}={mark}"], {})
+                await self._follow(execution, HeadTail(1024), HeadTail(1024))
+        except (SandboxGone, TimeoutError, httpx.TransportError):
+            return
+
+
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    """What the daemon answered; SandboxGone if it refused: the container is not there, or does not run."""
+    if response.is_error:
+        raise SandboxGone(f"no command can be run: {response.text.strip()[:300]}")
+    found: dict[str, Any] = response.json()
+    return found
