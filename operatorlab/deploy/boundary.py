@@ -121,7 +121,17 @@ def build(
 
     The pid of that process, as called outside, is written to the descriptor `told`.
     """
-    command = ["bwrap", *_UNSHARED, "--hostname", "lab", "--as-pid-1", "--new-session", "--clearenv", "--cap-drop", "ALL"]
+    command = [
+        "bwrap",
+        *_UNSHARED,
+        "--hostname",
+        "lab",
+        "--as-pid-1",
+        "--new-session",
+        "--clearenv",
+        "--cap-drop",
+        "ALL",
+    ]
     command += ["--setenv", "PATH", "/usr/bin:/bin", *([] if told is None else ["--info-fd", str(told)])]
     start = limits.limited(dropped(kind, owner, argv), grouped=bool(groups))
     if kind is Kind.ROOT:
@@ -151,9 +161,7 @@ def begin(confined: Confined, mounts: Sequence[str], environment: Mapping[str, s
     with contextlib.ExitStack() as stack:
         told = stack.enter_context(tempfile.TemporaryFile())
         files, given = _files(confined.owner, stack)
-        command = build(
-            Kind(confined.kind), confined.owner, confined.groups, [*files, *mounts], _INIT, told.fileno()
-        )
+        command = build(Kind(confined.kind), confined.owner, confined.groups, [*files, *mounts], _INIT, told.fileno())
         child = subprocess.Popen(  # ends when the lab does; found by its environment
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stack.enter_context(errors.open("wb")),
             pass_fds=[told.fileno(), *given], env=dict(environment), start_new_session=True,
@@ -171,6 +179,7 @@ def begin(confined: Confined, mounts: Sequence[str], environment: Mapping[str, s
             f"the namespaces of the lab were not made: {errors.read_text(errors='replace')[-2000:].strip()}",
             next_step=f"bring it up without a boundary: {CHOICE}=none",
         )
+    errors.unlink()
     return confined.model_copy(update={"init_pid": pid, "init_ticks": ticks})
 
 

@@ -28,9 +28,7 @@ class Confined(BaseModel):
     @property
     def alive(self) -> bool:
         """Whether its first process lives, and with it the namespaces."""
-        return (
-            bool(self.init_pid) and proc.ticks(self.init_pid) == self.init_ticks and proc.inner(self.init_pid) == 1
-        )
+        return bool(self.init_pid) and proc.ticks(self.init_pid) == self.init_ticks and proc.inner(self.init_pid) == 1
 
     @property
     def forwards(self) -> bool:
@@ -43,4 +41,5 @@ class Confined(BaseModel):
             return []
         namespace = proc.pid_namespace(self.init_pid)
         found = proc.within(namespace) if namespace else []
-        return found if self.alive else []  # else the namespace's number may be another's by now
+        # If it ended meanwhile, the namespace's number may be another's.
+        return found if proc.ticks(self.init_pid) == self.init_ticks else []

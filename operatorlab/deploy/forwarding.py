@@ -29,9 +29,7 @@ def forward(
     """
     for one in sockets.values():
         one.listen(_BACKLOG)
-    forwards = [
-        {"fd": one.fileno(), "upstream_host": LOOPBACK, "upstream_port": port} for port, one in sockets.items()
-    ]
+    forwards = [{"fd": one.fileno(), "upstream_host": LOOPBACK, "upstream_port": port} for port, one in sockets.items()]
     command = inside.enter_network([sys.executable, "-P", str(Path(ingress.__file__)), json.dumps(forwards)])
     with errors.open("wb") as log:
         child = subprocess.Popen(  # ends with the lab; found by its environment
@@ -49,4 +47,5 @@ def forward(
             f"nothing forwards to the lab: {errors.read_text(errors='replace')[-2000:].strip()}",
             next_step=f"read {errors}",
         )
+    errors.unlink()
     return child.pid, ticks

@@ -43,9 +43,7 @@ def kin(lab: Kindred) -> list[psutil.Process]:
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     inside = set(lab.confined.pids()) if lab.confined else set()
     return [
-        p
-        for p in psutil.process_iter()
-        if p.pid not in own and (p.pid in inside or _belongs(p, lab.run_id, lab.root))
+        p for p in psutil.process_iter() if p.pid not in own and (p.pid in inside or _belongs(p, lab.run_id, lab.root))
     ]
 
 

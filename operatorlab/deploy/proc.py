@@ -68,9 +68,10 @@ def within(namespace: int) -> list[int]:
 def descendants(pid: int) -> list[int]:
     """What a process started, and what that started."""
     parents = {one: int(found[1]) for one in pids() if (found := _stat(one))}
-    found, last = [], {pid}
+    found: list[int] = []
+    last = {pid}
     while last := {one for one, parent in parents.items() if parent in last}:
-        found += last
+        found.extend(last)
     return found
 
 
@@ -110,7 +111,7 @@ def holds(pid: int, sockets: set[str]) -> bool:
         return False
     for name in names:
         with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/{pid}/fd/{name}") in sockets:
+            if str(Path(f"/proc/{pid}/fd/{name}").readlink()) in sockets:
                 return True
     return False
 

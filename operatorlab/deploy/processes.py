@@ -240,8 +240,9 @@ class ProcessDeployment:
                     raise ports.port_taken(grabbed.name, grabbed.port) from grabbed
                 self._progress(f"port {grabbed.port} was taken meanwhile; choosing others")
                 await end_kin(self.record)
-                self.place.remove_control()
-                self._wipe()
+                if not self.record.confined:  # else all of it is gone with its processes
+                    self.place.remove_control()
+                    self._wipe()
             else:
                 break
             finally:
@@ -265,8 +266,7 @@ class ProcessDeployment:
 
     def _write(self) -> None:
         rules = {
-            link_file(link): json.dumps(link_rules(self.site, link), indent=2) + "\n"
-            for link in self._blueprint.links
+            link_file(link): json.dumps(link_rules(self.site, link), indent=2) + "\n" for link in self._blueprint.links
         }
         write_system(self.place, self._blueprint, rules, self._conf())
 
@@ -293,9 +293,7 @@ class ProcessDeployment:
             return
         mounts = visible.mounts(self.subject, self._blueprint)
         names = [member.name for member in self.subject.members if member.name in self.record.ports]
-        made = await enclose(
-            self.record, mounts, names, self.environment(), reservation=reservation, spare=spare
-        )
+        made = await enclose(self.record, mounts, names, self.environment(), reservation=reservation, spare=spare)
         self._settle(confined=made)
         self._progress("the boundary stands")
 

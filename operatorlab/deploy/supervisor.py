@@ -82,9 +82,7 @@ def socket_path(root: Path) -> Path:
 def conf(place: Place, blueprint: Blueprint, *, as_root: bool) -> str:
     """The supervisor's file for what the blueprint runs; values that its syntax cannot hold are refused."""
     user = "user=0\n" if as_root else ""  # supervisord wants root to say that it is meant
-    head = _HEAD.format(
-        root=_escape(str(place.root)), socket=_escape(str(place.socket)), log=SUPERVISOR_LOG, user=user
-    )
+    head = _HEAD.format(root=_escape(str(place.root)), socket=_escape(str(place.socket)), log=SUPERVISOR_LOG, user=user)
     return head + "".join(_program(place.root, process) for process in all_processes(blueprint, place.relay))
 
 

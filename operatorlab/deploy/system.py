@@ -6,7 +6,6 @@ a small environment made from a list of allowed names, so that no key or token o
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import site as python_site
@@ -21,6 +20,7 @@ from operatorlab.deploy.place import SUPERVISOR_LOG, Place
 from operatorlab.deploy.programs import find_program
 from operatorlab.deploy.visible import CODE
 from operatorlab.errors import MissingProgram
+from operatorlab.home import make_folder
 from operatorlab.subject import Blueprint, Link, Site
 
 CONF = Path("etc/supervisord.conf")
@@ -120,6 +120,12 @@ def wipe_system(files: Beneath) -> None:
             files.truncate(SUPERVISOR_LOG)
         else:
             files.remove(Path("log", name))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of the lab's own, all or nothing, with the folders above it; NotWritable if that cannot be done."""
+    make_folder(path.parent)
+    Beneath(path.parent).write(path.name, text)
 
 
 def log_tail(files: Beneath, process: str, lines: int = 15) -> str:

@@ -32,8 +32,26 @@ _ETC = (
 
 def mounts(subject: Subject, blueprint: Blueprint) -> list[str]:
     """The arguments of bwrap that lay all of it out."""
-    shown = [Path("/usr"), *_python()]
-    argv = _bind(Path("/usr"), Path("/usr"))
+    system, shown = _system()
+    source = Path(inspect.getfile(operatorlab)).parent.parent
+    if (source / "pyproject.toml").exists() and _below(source, shown):
+        system += _cover(source)
+    for folder in _python():
+        system += _bind(folder, folder)
+    shown += _python()
+    covered = [path for path in sorted(_hidden(subject)) if path.is_dir() and _below(path, shown)]
+    covers = [argument for path in covered for argument in _cover(path)]
+    code = [argument for found, target in _code(subject) for argument in _bind(found, target)]
+    for program in {Path(process.argv[0]) for process in blueprint.processes}:
+        if program.is_absolute() and not _below(program, shown):
+            code += _bind(program.resolve(), program)
+    closed = [argument for path in covered for argument in ("--remount-ro", str(path))]
+    return [*system, *covers, *code, *closed]
+
+
+def _system() -> tuple[list[str], list[Path]]:
+    """Programs, libraries and their settings, and the folders that show them."""
+    argv, shown = _bind(Path("/usr"), Path("/usr")), [Path("/usr")]
     for top in (Path("/") / name for name in _TOP):
         if top.is_symlink():
             argv += ["--symlink", str(top.readlink()), str(top)]
@@ -43,17 +61,11 @@ def mounts(subject: Subject, blueprint: Blueprint) -> list[str]:
     for path in (Path("/etc") / name for name in _ETC):
         if path.exists():
             argv += _bind(path, path)
-    for folder in _python():
-        argv += _bind(folder, folder)
-    for path in _hidden(subject):
-        if _below(path, shown) and path.is_dir():
-            argv += ["--size", "4096", "--perms", "0755", "--tmpfs", str(path), "--remount-ro", str(path)]
-    for source, target in _code(subject):
-        argv += _bind(source, target)
-    for program in {Path(process.argv[0]) for process in blueprint.processes}:
-        if program.is_absolute() and not _below(program, shown):
-            argv += _bind(program.resolve(), program)
-    return argv
+    return argv, shown
+
+
+def _cover(path: Path) -> list[str]:
+    return ["--size", "65536", "--perms", "0755", "--tmpfs", str(path)]
 
 
 def _bind(source: Path, target: Path) -> list[str]:
