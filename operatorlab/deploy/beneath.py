@@ -84,14 +84,14 @@ class Beneath:
     def empty(self, keep: Collection[str] = ()) -> None:
         """Remove everything but what is called as in `keep`."""
         with self._at("") as folder:
-            for name in set(os.listdir(folder)) - set(keep):
+            for name in _names(folder) - set(keep):
                 _remove(name, folder)
 
     def names(self, path: PurePath | str) -> list[str]:
         """What is in a folder; empty if it is none."""
         try:
             with self._at(path) as folder:
-                return os.listdir(folder)
+                return sorted(_names(folder))
         except OSError:
             return []
 
@@ -191,6 +191,11 @@ class Beneath:
         return below
 
 
+def _names(folder: int) -> set[str]:
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries}
+
+
 def _mode(name: str, folder: int) -> int:
     """The kind and permissions of what is called so; 0 if nothing is."""
     try:
@@ -214,13 +219,13 @@ def _remove(name: str, folder: int) -> None:
 def _empty(folder: int) -> None:
     """Remove all that is in a folder. What lies deeper is moved up and not descended into: depth has no end."""
     serial = 0
-    while names := os.listdir(folder):
+    while names := _names(folder):
         for name in names:
             try:
                 os.unlink(name, dir_fd=folder)
             except (IsADirectoryError, PermissionError):
                 with _opened_up(name, folder) as below:
-                    for deeper in os.listdir(below):
+                    for deeper in _names(below):
                         try:
                             os.unlink(deeper, dir_fd=below)
                         except (IsADirectoryError, PermissionError):
@@ -235,7 +240,7 @@ def _opened_up(name: str, folder: int) -> Iterator[int]:
     with contextlib.suppress(OSError):  # no O_PATH or no /proc: its owner left it readable, or it cannot be had
         handle = os.open(name, os.O_PATH | _FOLDER, dir_fd=folder)
         try:
-            os.chmod(f"/proc/self/fd/{handle}", 0o700)
+            Path(f"/proc/self/fd/{handle}").chmod(0o700)
         finally:
             os.close(handle)
     descriptor = os.open(name, _FOLDER, dir_fd=folder)

@@ -136,11 +136,13 @@ class Inside:
     async def accepts(self, port: int) -> bool:
         return bool(self._listeners().get(port))
 
-    def listens(self, pid: int, port: int) -> bool:
+    def listens(self, pid: int, port: int, *, family: bool = True) -> bool:
         sockets = self._listeners().get(port)
         if not sockets:
             return False
-        return proc.holds(pid, sockets) or any(proc.holds(child, sockets) for child in proc.descendants(pid))
+        if proc.holds(pid, sockets):
+            return True
+        return family and any(proc.holds(child, sockets) for child in proc.descendants(pid))
 
     def _listeners(self) -> dict[int, set[str]]:
         """Who listens inside. The table is slow to read: it is read again when the number of sockets has changed."""

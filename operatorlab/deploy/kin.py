@@ -9,6 +9,7 @@ folder is the lab's, too. Inside a boundary it is the namespace that counts, and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Collection
@@ -69,10 +70,21 @@ def is_alive(process: psutil.Process) -> bool:
 async def end_kin(lab: Kindred, *, spare: Collection[int] = ()) -> None:
     """Kill (SIGKILL) every process of the lab but the pids in `spare`. TimedOut if one does not end.
 
-    Looks again until none is left, for a process may fork while it is looked for.
+    Looks again until none is left, for a process may fork while it is looked for. All are held before the first is
+    killed, or what forks for ever would outrun this.
     """
-    while found := [p for p in await asyncio.to_thread(kin, lab) if p.pid not in spare]:
-        await end(found)
+    held: dict[int, psutil.Process] = {}
+    while True:
+        found = {p.pid: p for p in await asyncio.to_thread(kin, lab) if p.pid not in spare}
+        fresh = {pid: process for pid, process in found.items() if held.get(pid) != process}
+        for process in fresh.values():
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+        held |= fresh
+        if not found:
+            return
+        if not fresh:
+            await end(list(found.values()))
 
 
 async def end(processes: Collection[psutil.Process], deadline_s: float = 10.0) -> None:

@@ -151,7 +151,9 @@ class Members:
     async def _make_room(self, member: str) -> None:
         """End what an operator started by hand on the port of `member`, or the member could not have it."""
         number = self._site.ports[member]
-        await end([process for process in await self._orphans() if self._place.listens(process.pid, number)])
+        await end(
+            [process for process in await self._orphans() if self._place.listens(process.pid, number, family=False)]
+        )
 
     async def _orphans(self) -> list[psutil.Process]:
         return await asyncio.to_thread(kin, self._lab)

@@ -74,8 +74,8 @@ class Place(Protocol):
         """Whether somebody listens on `port`."""
         ...
 
-    def listens(self, pid: int, port: int) -> bool:
-        """Whether the process, or one that it started, is who listens on `port`."""
+    def listens(self, pid: int, port: int, *, family: bool = True) -> bool:
+        """Whether the process, or with `family` one that it started, is who listens on `port`."""
         ...
 
 
@@ -127,13 +127,12 @@ class Here:
         writer.close()
         return True
 
-    def listens(self, pid: int, port: int) -> bool:
+    def listens(self, pid: int, port: int, *, family: bool = True) -> bool:
         try:
             process = psutil.Process(pid)
-            family = [process, *process.children(recursive=True)]
             return any(
                 connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-                for one in family
+                for one in [process, *(process.children(recursive=True) if family else ())]
                 for connection in one.net_connections(kind="tcp")
             )
         except psutil.Error:

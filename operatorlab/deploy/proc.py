@@ -16,7 +16,7 @@ _LISTEN = "0A"
 
 def pids() -> list[int]:
     """Every process there is."""
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
 def ticks(pid: int) -> int | None:
@@ -49,7 +49,7 @@ def inner(pid: int) -> int:
 def pid_namespace(pid: int) -> int:
     """The number of the pid namespace of a process; 0 if it is not there, or another's."""
     try:
-        return os.stat(f"/proc/{pid}/ns/pid").st_ino
+        return Path(f"/proc/{pid}/ns/pid").stat().st_ino
     except OSError:
         return 0
 
@@ -67,7 +67,7 @@ def within(namespace: int) -> list[int]:
 
 def descendants(pid: int) -> list[int]:
     """What a process started, and what that started."""
-    parents = {one: int(found[1]) for one in pids() if (found := _stat(one))}
+    parents = {one: parent(one) for one in pids()}
     found: list[int] = []
     last = {pid}
     while last := {one for one, parent in parents.items() if parent in last}:
@@ -106,12 +106,12 @@ def listeners(pid: int) -> dict[int, set[str]]:
 def holds(pid: int, sockets: set[str]) -> bool:
     """Whether a process has one of these sockets open."""
     try:
-        names = os.listdir(f"/proc/{pid}/fd")
+        opened = list(Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return False
-    for name in names:
+    for one in opened:
         with contextlib.suppress(OSError):
-            if str(Path(f"/proc/{pid}/fd/{name}").readlink()) in sockets:
+            if str(one.readlink()) in sockets:
                 return True
     return False
 

@@ -23,6 +23,7 @@ from operatorlab.deploy import labs, ports, visible
 from operatorlab.deploy.base import Progress, quietly
 from operatorlab.deploy.boundary import Allowed, chosen
 from operatorlab.deploy.enclosing import enclose, keepers, plan
+from operatorlab.deploy.ending import end_inside
 from operatorlab.deploy.inside import Inside
 from operatorlab.deploy.kin import end_kin
 from operatorlab.deploy.members import Members
@@ -39,7 +40,7 @@ from operatorlab.deploy.system import (
     wipe_system,
     write_system,
 )
-from operatorlab.errors import BadParameter
+from operatorlab.errors import BadParameter, OperatorLabError
 from operatorlab.registry import find_subject
 from operatorlab.sandbox import LocalSandbox, Mode, NamespaceSandbox, Sandbox
 from operatorlab.subject import PROCESSES, Blueprint, MemberState, Site, Subject
@@ -102,6 +103,15 @@ class ProcessDeployment:
 
         That includes what an operator left running; pids in `spare`, such as those of a client load, live on.
         """
+        try:
+            await self._renew(spare)
+        except (OperatorLabError, OSError):
+            if self.record.confined is None:
+                raise
+            await end_inside(self.record, self.record.confined)  # an operator can spoil no more than what is inside
+            await self._renew(spare)
+
+    async def _renew(self, spare: Collection[int]) -> None:
         await self._ensure_supervisor(spare)
         await end_kin(self.record, spare={self.record.supervisor_pid or 0, *self._keepers, *spare})
         await settled(self._supervisor, frozenset(process.name for process in self._processes))
@@ -156,6 +166,7 @@ class ProcessDeployment:
                 cause="a lab of processes has none that lets an operator look and not touch",
                 next_step="bring the lab up with --deployment compose",
             )
+        self._follow()
         if isinstance(self.place, Inside):
             return NamespaceSandbox(self.place, self.place.environment)
         return LocalSandbox(self.root, self.place.environment)
@@ -261,8 +272,31 @@ class ProcessDeployment:
         self._supervisor = Supervisor(self.place)
         self._blueprint = self.subject.blueprint(self.site) if self.record.ports else Blueprint(())
         self._processes = all_processes(self._blueprint, self.place.relay)
-        self._members = Members(self.subject, self.site, self.place, self.record, self._supervisor)
-        self._paths = Paths(self.site, self.place, self._blueprint, self._members)
+        self._commands = Members(self.subject, self.site, self.place, self.record, self._supervisor)
+        self._links = Paths(self.site, self.place, self._blueprint, self._commands)
+
+    def _follow(self) -> None:
+        """Take note of what another process, or this one, has made of the lab since."""
+        if (found := read_record(self.run_id)) != self.record:
+            self.record = found
+            self._settle()
+
+    def _abreast(self) -> None:
+        """A boundary that is gone may have been made anew by another process."""
+        if self.record.confined and not self.record.confined.alive:
+            self._follow()
+
+    @property
+    def _members(self) -> Members:
+        """Commands to the members."""
+        self._abreast()
+        return self._commands
+
+    @property
+    def _paths(self) -> Paths:
+        """Commands to the links."""
+        self._abreast()
+        return self._links
 
     def _write(self) -> None:
         rules = {
@@ -299,9 +333,9 @@ class ProcessDeployment:
 
     async def _ensure_supervisor(self, spare: Collection[int] = ()) -> bool:
         """Start supervisord, unless it answers; whether that was needed. What an earlier one ran is ended."""
+        self._follow()
         await self._enclose(spare=spare)
-        if await self._supervisor.answers():
-            self.record = read_record(self.run_id)
+        if await self._supervisor.answers(self.record.supervisor_pid):
             return False
         await end_kin(self.record, spare={*self._keepers, *spare})
         self.place.remove_control()

@@ -9,14 +9,17 @@ import os
 import shlex
 import signal
 import socket
+import struct
 import sys
 import tempfile
+import threading
 import time
 import xmlrpc.client
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat
 
 import psutil
 
@@ -30,6 +33,7 @@ _LONGEST_SOCKET = 90  # AF_UNIX takes 107 bytes, and supervisord adds its pid fo
 _START_WITHIN_S = 10.0
 _CALL_WITHIN_S = 20.0
 _ANSWER_WITHIN_S = 5.0
+_LONGEST_ANSWER = 1 << 20
 _HEAD = """\
 ; The supervisor of this system. `supervisorctl status` shows its processes.
 [supervisord]
@@ -116,25 +120,43 @@ class Supervisor:
         """Call `supervisor.<method>`; OSError if nobody answers, xmlrpc.client.Fault if it refuses."""
         return await asyncio.to_thread(self._call, method, arguments)
 
-    async def answers(self) -> bool:
-        """Whether a supervisord listens, answers in time and is not about to end."""
+    async def answers(self, pid: int | None) -> bool:
+        """Whether the supervisord that is `pid` listens, answers in time and is not about to end."""
         try:
-            await asyncio.to_thread(self._call, "getState", (), _ANSWER_WITHIN_S)
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            return await asyncio.to_thread(self._listener) == pid and bool(
+                await asyncio.to_thread(self._call, "getState", (), _ANSWER_WITHIN_S)
+            )
+        except (OSError, xmlrpc.client.Error):
             return False
-        return True
 
     async def info(self, process: str) -> Mapping[str, Any]:
         """What it knows of a process: `pid` (0 if it does not run), `statename`, …"""
-        found: Mapping[str, Any] = await self.call("getProcessInfo", process)
+        found = await self.call("getProcessInfo", process)
+        if not isinstance(found, dict) or not isinstance(found.get("pid"), int):
+            raise NotSupervisord(f"what listens as supervisord says of {process}: {found!r:.200}")
         return found
 
     def _call(self, method: str, arguments: tuple[object, ...], within_s: float = _CALL_WITHIN_S) -> Any:
-        with (
-            self._place.control() as control,
-            xmlrpc.client.ServerProxy("http://localhost", transport=_OverSocket(control, within_s)) as proxy,
-        ):
-            return getattr(proxy.supervisor, method)(*arguments)
+        """An operator may have put anything there: it gets so much time, and what is no answer is an OSError."""
+        try:
+            with (
+                self._place.control() as control,
+                xmlrpc.client.ServerProxy("http://localhost", transport=_OverSocket(control, within_s)) as proxy,
+            ):
+                return getattr(proxy.supervisor, method)(*arguments)
+        except (
+            http.client.HTTPException, xmlrpc.client.ProtocolError, xmlrpc.client.ResponseError, expat.ExpatError,
+            ValueError, TypeError, LookupError,
+        ) as nonsense:  # fmt: skip
+            raise NotSupervisord(f"what listens as supervisord answers with nonsense: {nonsense!r:.200}") from nonsense
+
+    def _listener(self) -> int:
+        """The process that listens, as the kernel knows it."""
+        with self._place.control() as control, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(_ANSWER_WITHIN_S)
+            probe.connect(str(control))
+            pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(pid)
 
     async def start(self) -> tuple[int, float]:
         """Start supervisord; its pid and start time. It outlives this process."""
@@ -144,7 +166,7 @@ class Supervisor:
         )
         until = time.monotonic() + _START_WITHIN_S
         while started(pid) is not None and time.monotonic() < until:
-            if await self.answers() and (since := started(pid)) is not None:
+            if await self.answers(pid) and (since := started(pid)) is not None:
                 return pid, since
             await asyncio.sleep(0.01)
         with contextlib.suppress(ProcessLookupError):
@@ -176,6 +198,10 @@ def started(pid: int) -> float | None:
         return None
 
 
+class NotSupervisord(OSError):
+    """Something listens in supervisord's place and does not speak as it does."""
+
+
 class _OverSocket(xmlrpc.client.Transport):
     """XML-RPC over a Unix socket, with a deadline: a frozen supervisord must not freeze the lab."""
 
@@ -189,16 +215,41 @@ class _OverSocket(xmlrpc.client.Transport):
         self._connection = host, connection  # as the parent does: `close` closes it
         return connection
 
+    def parse_response(self, response: Any) -> Any:
+        """The answer; NotSupervisord if it is longer than any of its answers."""
+        body = response.read(_LONGEST_ANSWER + 1)
+        if len(body) > _LONGEST_ANSWER:
+            raise NotSupervisord("what listens as supervisord does not stop talking")
+        parser, unmarshaller = self.getparser()
+        parser.feed(body)
+        parser.close()
+        return unmarshaller.close()
+
 
 class _SocketConnection(http.client.HTTPConnection):
     def __init__(self, host: str, control: Path, within_s: float) -> None:
         super().__init__(host, timeout=within_s)
         self._control = control
+        self._deadline: threading.Timer | None = None
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._control))
+        # A deadline for each read would let an answer go on for ever.
+        self._deadline = threading.Timer(float(self.timeout or _CALL_WITHIN_S), _shut, [self.sock])
+        self._deadline.daemon = True
+        self._deadline.start()
+
+    def close(self) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+        super().close()
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _private(folder: Path) -> Path:
@@ -241,7 +292,11 @@ async def settled(supervisor: Supervisor, names: frozenset[str], deadline_s: flo
     """Wait until the supervisor has noticed that these processes ended."""
     until = time.monotonic() + deadline_s
     while True:
-        running = [x["name"] for x in await supervisor.call("getAllProcessInfo") if x["pid"] and x["name"] in names]
+        try:
+            known = [(x["name"], x["pid"]) for x in await supervisor.call("getAllProcessInfo")]
+        except (TypeError, LookupError) as nonsense:
+            raise NotSupervisord(f"what listens as supervisord answers with nonsense: {nonsense!r:.200}") from nonsense
+        running = [name for name, pid in known if pid and name in names]
         if not running:
             return
         if time.monotonic() > until:

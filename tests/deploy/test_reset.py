@@ -9,10 +9,9 @@ import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
-from operatorlab.deploy.kin import is_alive, kin
+from operatorlab.deploy.kin import alive, kin
 from operatorlab.deploy.processes import ProcessDeployment
 from operatorlab.deploy.records import read_record
 
@@ -66,10 +65,11 @@ async def test_a_changed_configuration_of_supervisord_is_undone(lab: ProcessDepl
 async def test_a_supervisord_that_an_operator_broke_is_replaced(
     lab: ProcessDeployment, get: Get, number: signal.Signals
 ):
-    pid = read_record(lab.run_id).supervisor_pid
+    record = read_record(lab.run_id)
+    pid = record.supervisor_pid
     assert pid
     os.kill(pid, number)
-    while number is signal.SIGTERM and is_alive(psutil.Process(pid)):  # noqa: ASYNC110  it may be nobody's child here
+    while number is signal.SIGTERM and alive(pid, record.supervisor_started):  # noqa: ASYNC110  it may be nobody's child here
         await asyncio.sleep(0.01)
     await lab.reset()
     assert read_record(lab.run_id).supervisor_pid != pid
@@ -95,7 +95,8 @@ async def test_a_member_can_start_though_an_operator_runs_one_by_hand(
     await by_operator(lab, f"{command} 2> tmp & until grep -q serving tmp; do :; done; echo $! > by-hand")
     await lab.start("store")
     called = (lab.root / "by-hand").read_text().strip()
-    assert "No such process" in await by_operator(lab, f"kill -0 {called}")
+    state = await by_operator(lab, f"grep State: /proc/{called}/status")
+    assert "zombie" in state or "No such file" in state
     assert await get(lab, "front", "/read") == (200, "1")
 
 
