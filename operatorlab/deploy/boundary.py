@@ -122,7 +122,7 @@ def build(
     The pid of that process, as called outside, is written to the descriptor `told`.
     """
     command = [
-        "bwrap",
+        shutil.which("bwrap") or "/usr/bin/bwrap",
         *_UNSHARED,
         "--hostname",
         "lab",

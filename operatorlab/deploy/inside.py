@@ -24,7 +24,7 @@ from operatorlab.deploy.visible import LINK
 from operatorlab.errors import EnvironmentTrouble
 
 SOCKET = RUN / "supervisor.sock"
-_NAMESPACES = {"mnt": "mount", "pid": "pid", "net": "net", "ipc": "ipc", "uts": "uts"}
+_NAMESPACES = {"mnt": "mount", "pid": "pid", "net": "net", "ipc": "ipc", "uts": "uts", "cgroup": "cgroup"}
 _WITHIN_S = 10.0
 _TABLE_FRESH_S = 0.25
 # Detached, so that the lab's first process takes note of its end and nobody outside has to.
