@@ -281,6 +281,9 @@ class Subject(ABC):
     invariants: ClassVar[tuple[Invariant, ...]]
     faults: ClassVar[tuple[type[Fault], ...]]
     loads: ClassVar[tuple[str, ...]] = ()  # names of load profiles; the first is the default
+    runtime: ClassVar[tuple[str, ...]] = ()
+    """Modules and packages that its processes import: all of its code that an operator inside a boundary may see.
+    With none named, that is the folder of the subject's own file."""
     stack: ClassVar[Path | None] = None  # the folder of its compose.yaml, if it also runs as containers
 
     @abstractmethod

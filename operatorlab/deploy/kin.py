@@ -3,19 +3,22 @@
 Whatever a lab starts carries `OPERATORLAB_RUN` and `OPERATORLAB_SYSTEM` in its environment, and so does
 whatever an operator starts in it. Both are compared as a whole, never in part. redis-server wipes its
 environment to write its title there: a process without any environment that works inside the lab's own
-folder is the lab's, too.
+folder is the lab's, too. Inside a boundary it is the namespace that counts, and nothing that an operator can change.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
+from operatorlab.deploy.confined import Confined
 from operatorlab.errors import TimedOut
 
 RUN = "OPERATORLAB_RUN"
@@ -23,10 +26,26 @@ SYSTEM = "OPERATORLAB_SYSTEM"
 _GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
 
 
-def kin(run_id: str, root: Path) -> list[psutil.Process]:
-    """The living processes of the lab `run_id` at `root`, without this process and its ancestors."""
+class Kindred(Protocol):
+    """What of a lab's record tells its processes."""
+
+    @property
+    def run_id(self) -> str: ...
+
+    @property
+    def root(self) -> Path: ...
+
+    @property
+    def confined(self) -> Confined | None: ...
+
+
+def kin(lab: Kindred) -> list[psutil.Process]:
+    """The living processes of a lab, without this process and its ancestors."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return [p for p in psutil.process_iter() if p.pid not in own and _belongs(p, run_id, root)]
+    inside = set(lab.confined.pids()) if lab.confined else set()
+    return [
+        p for p in psutil.process_iter() if p.pid not in own and (p.pid in inside or _belongs(p, lab.run_id, lab.root))
+    ]
 
 
 def alive(pid: int | None, started: float | None) -> bool:
@@ -48,13 +67,24 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-async def end_kin(run_id: str, root: Path, *, spare: Collection[int] = ()) -> None:
+async def end_kin(lab: Kindred, *, spare: Collection[int] = ()) -> None:
     """Kill (SIGKILL) every process of the lab but the pids in `spare`. TimedOut if one does not end.
 
-    Looks again until none is left, for a process may fork while it is looked for.
+    Looks again until none is left, for a process may fork while it is looked for. All are held before the first is
+    killed, or what forks for ever would outrun this.
     """
-    while found := [p for p in await asyncio.to_thread(kin, run_id, root) if p.pid not in spare]:
-        await end(found)
+    held: dict[int, psutil.Process] = {}
+    while True:
+        found = {p.pid: p for p in await asyncio.to_thread(kin, lab) if p.pid not in spare}
+        fresh = {pid: process for pid, process in found.items() if held.get(pid) != process}
+        for process in fresh.values():
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+        held |= fresh
+        if not found:
+            return
+        if not fresh:
+            await end(list(found.values()))
 
 
 async def end(processes: Collection[psutil.Process], deadline_s: float = 10.0) -> None:

@@ -19,6 +19,7 @@ async def bring_up(
     run_id: str | None = None,
     ports: Mapping[str, int] | None = None,
     keep: bool = False,
+    boundary: str | None = None,
     progress: Progress = quietly,
 ) -> LabDeployment:
     """Bring `subject` up; see `ProcessDeployment.up` and `ComposeDeployment.up`. UnknownName for another kind."""
@@ -30,7 +31,9 @@ async def bring_up(
         return await ComposeDeployment.up(subject, run_id=run_id, ports=ports, keep=keep, progress=progress)
     from operatorlab.deploy.processes import ProcessDeployment
 
-    return await ProcessDeployment.up(subject, run_id=run_id, ports=ports, keep=keep, progress=progress)
+    return await ProcessDeployment.up(
+        subject, run_id=run_id, ports=ports, keep=keep, boundary=boundary, progress=progress
+    )
 
 
 def attach(run_id: str) -> LabDeployment:

@@ -7,10 +7,12 @@ processes are found by its run id in their environment (`operatorlab.deploy.kin`
 from __future__ import annotations
 
 import asyncio
-import shutil
+import contextlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from operatorlab.deploy.beneath import Beneath
+from operatorlab.deploy.ending import keep_logs
 from operatorlab.deploy.kinds import end
 from operatorlab.deploy.records import LabRecord, LabState, read_records
 from operatorlab.errors import BadParameter, UnknownName
@@ -46,6 +48,7 @@ def the_lab(run_id: str | None = None) -> LabRecord:
 
 async def take_down(record: LabRecord) -> LabRecord:
     """End everything a lab runs and remove its system but for the logs; the record says it is down."""
+    await asyncio.to_thread(keep_logs, record)
     await end(record)
     await asyncio.to_thread(_remove_system, record.root)
     return record.changed(state=LabState.DOWN, ended_at=datetime.now(UTC))
@@ -77,15 +80,10 @@ async def remove(record: LabRecord) -> None:
 
 
 def _remove_system(root: Path) -> None:
-    for below in list(root.iterdir()) if root.is_dir() else []:
-        if below.is_symlink() or not below.is_dir():
-            below.unlink()
-        elif below.name != "log":
-            _remove_tree(below)
+    if root.is_dir():
+        Beneath(root).empty(keep=["log"])
 
 
 def _remove_tree(folder: Path) -> None:
-    try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:  # another process cleans up as well
-        return
+    with contextlib.suppress(FileNotFoundError):  # another process cleans up as well
+        Beneath(folder.parent).remove(folder.name)

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 import psutil
 
-from operatorlab.deploy.kin import end, is_alive, kin
+from operatorlab.deploy.kin import Kindred, end, is_alive, kin
+from operatorlab.deploy.place import Place
 from operatorlab.deploy.ports import LOOPBACK, Grabbed
 from operatorlab.deploy.supervisor import Supervisor, settled
 from operatorlab.deploy.system import log_tail
@@ -27,9 +28,11 @@ _NOT_RUNNING = 70
 class Members:
     """Commands to the processes of the lab at `site`."""
 
-    def __init__(self, subject: Subject, site: Site, supervisor: Supervisor) -> None:
+    def __init__(self, subject: Subject, site: Site, place: Place, lab: Kindred, supervisor: Supervisor) -> None:
         self._names = tuple(member.name for member in subject.members)
         self._site = site
+        self._place = place
+        self._lab = lab
         self._supervisor = supervisor
 
     def address(self, member: str) -> tuple[str, int]:
@@ -88,7 +91,8 @@ class Members:
     async def pid(self, process: str) -> int:
         """The pid of a process of the lab; 0 if it does not run."""
         try:
-            return int((await self._supervisor.info(process))["pid"])
+            called = int((await self._supervisor.info(process))["pid"])
+            return await asyncio.to_thread(self._place.pid, called)
         except xmlrpc.client.Fault as refusal:
             raise StartFailed(
                 f"supervisord no longer knows {process}: {refusal.faultString}",
@@ -131,26 +135,28 @@ class Members:
         until = time.monotonic() + _READY_WITHIN_S
         number = self._site.ports[port] if port else 0
         while pid and _lives(pid):
-            if not number or (await _accepts(number) and _listens(pid, number)):
+            if not number or (await self._place.accepts(number) and self._place.listens(pid, number)):
                 return
             if time.monotonic() > until:
                 break
             await asyncio.sleep(0.01)
-        if port and await _accepts(number) and not (pid and _listens(pid, number)):
+        if port and await self._place.accepts(number) and not (pid and self._place.listens(pid, number)):
             raise Grabbed(port, number)
         happened = "does not accept connections" if pid and _lives(pid) else "exited at once"
         raise StartFailed(
-            f"{process} {happened}; its log ends:\n{log_tail(self._site.root, process)}",
-            next_step=f"read {self._site.root}/log/{process}.log",
+            f"{process} {happened}; its log ends:\n{log_tail(self._place.files, process)}",
+            next_step=f"read {self._place.files.folder}/log/{process}.log",
         )
 
     async def _make_room(self, member: str) -> None:
         """End what an operator started by hand on the port of `member`, or the member could not have it."""
         number = self._site.ports[member]
-        await end([process for process in await self._orphans() if _listens(process.pid, number)])
+        await end(
+            [process for process in await self._orphans() if self._place.listens(process.pid, number, family=False)]
+        )
 
     async def _orphans(self) -> list[psutil.Process]:
-        return await asyncio.to_thread(kin, self._site.run_id, self._site.root)
+        return await asyncio.to_thread(kin, self._lab)
 
     async def _becomes(self, member: str, wanted: MemberState) -> None:
         until = time.monotonic() + _SIGNAL_WITHIN_S
@@ -190,28 +196,5 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 def _supervised_as(process: psutil.Process, name: str) -> bool:
     try:
         return process.environ().get("SUPERVISOR_PROCESS_NAME") == name
-    except psutil.Error:
-        return False
-
-
-async def _accepts(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection(LOOPBACK, port)
-    except OSError:
-        return False
-    writer.close()
-    return True
-
-
-def _listens(pid: int, port: int) -> bool:
-    """Whether the process, or one that it started, is who listens on `port`."""
-    try:
-        process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-        return any(
-            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-            for one in family
-            for connection in one.net_connections(kind="tcp")
-        )
     except psutil.Error:
         return False

@@ -9,11 +9,13 @@ import time
 from typing import NamedTuple
 
 from operatorlab.deploy.members import Members
-from operatorlab.deploy.system import link_applied, link_file, link_name, link_rules, write_text
+from operatorlab.deploy.place import Place
+from operatorlab.deploy.system import link_applied, link_file, link_name, link_rules
 from operatorlab.errors import BadParameter, TimedOut, UnknownName
 from operatorlab.subject import Blueprint, Link, MemberState, Site
 
 _APPLIED_WITHIN_S = 5.0
+_MOST_BYTES = 1 << 16
 
 
 class InForce(NamedTuple):
@@ -26,8 +28,9 @@ class InForce(NamedTuple):
 class Paths:
     """Commands to the links of the lab at `site`."""
 
-    def __init__(self, site: Site, blueprint: Blueprint, members: Members) -> None:
+    def __init__(self, site: Site, place: Place, blueprint: Blueprint, members: Members) -> None:
         self._site = site
+        self._place = place
         self._blueprint = blueprint
         self._members = members
 
@@ -76,7 +79,7 @@ class Paths:
 
     async def _apply(self, link: Link, wanted: InForce) -> None:
         rules = link_rules(self._site, link, drop=wanted.drop, delay_s=wanted.delay_s)
-        write_text(self._site.root / link_file(link), json.dumps(rules, indent=2) + "\n")
+        self._place.files.write(link_file(link), json.dumps(rules, indent=2) + "\n")
         name = link_name(self._blueprint, link)
         state = await self._members.process_state(name)
         if state is not MemberState.STOPPED:
@@ -97,9 +100,12 @@ class Paths:
         return True
 
     def _applied(self, link: Link) -> InForce:
-        path = self._site.root / link_applied(link)
-        found = json.loads(path.read_text()) if path.is_file() else {}
-        return InForce(**{name: found[name] for name in InForce._fields if name in found})
+        """What the link says of itself; an operator may have written there whatever it liked."""
+        try:
+            found = json.loads(self._place.files.read(link_applied(link), _MOST_BYTES))
+            return InForce(drop=bool(found.get("drop")), delay_s=float(found.get("delay_s", 0)))
+        except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+            return InForce()
 
     def _link(self, source: str, target: str) -> Link:
         for link in self._blueprint.links:

@@ -34,6 +34,11 @@ class Reservation:
         self._sockets = dict(sockets)
         self.ports: Mapping[str, int] = {name: s.getsockname()[1] for name, s in sockets.items()}
 
+    def take(self, names: Iterable[str]) -> dict[int, socket.socket]:
+        """Hand over the listening sockets of these names, by port, to whoever closes them."""
+        taken = [self._sockets.pop(name) for name in names]
+        return {one.getsockname()[1]: one for one in taken}
+
     def release(self) -> None:
         """Let the ports go, so that the processes can have them."""
         while self._sockets:

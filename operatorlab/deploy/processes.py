@@ -12,22 +12,37 @@ Any process can `attach` to a lab by its run id.
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from operatorlab import home
-from operatorlab.deploy import labs, ports
+from operatorlab.deploy import labs, ports, visible
 from operatorlab.deploy.base import Progress, quietly
+from operatorlab.deploy.boundary import Allowed, chosen
+from operatorlab.deploy.enclosing import enclose, keepers, plan
+from operatorlab.deploy.ending import end_inside
+from operatorlab.deploy.inside import Inside
 from operatorlab.deploy.kin import end_kin
 from operatorlab.deploy.members import Members
 from operatorlab.deploy.paths import Paths
+from operatorlab.deploy.place import SUPERVISOR_LOG, Here, Place
 from operatorlab.deploy.records import LabRecord, LabState, begin_record, read_record
 from operatorlab.deploy.supervisor import Supervisor, all_processes, conf, settled, socket_path
-from operatorlab.deploy.system import CONF, environment, wipe_system, write_system, write_text
-from operatorlab.errors import BadParameter
+from operatorlab.deploy.system import (
+    CONF,
+    environment,
+    environment_inside,
+    link_file,
+    link_rules,
+    wipe_system,
+    write_system,
+)
+from operatorlab.errors import BadParameter, OperatorLabError
 from operatorlab.registry import find_subject
-from operatorlab.sandbox import LocalSandbox, Mode, Sandbox
+from operatorlab.sandbox import LocalSandbox, Mode, NamespaceSandbox, Sandbox
 from operatorlab.subject import PROCESSES, Blueprint, MemberState, Site, Subject
 
 _ATTEMPTS = 3
@@ -54,16 +69,20 @@ class ProcessDeployment:
         run_id: str | None = None,
         ports: Mapping[str, int] | None = None,
         keep: bool = False,
+        boundary: str | None = None,
         progress: Progress = quietly,
     ) -> ProcessDeployment:
         """Bring `subject` up and wait until every process runs and its port accepts.
 
         What dead labs left is removed first. With `keep` the lab outlives this process. `ports` are ports to
-        use, by name; PortTaken if one is in use. StartFailed carries the log of a process that did not come up.
+        use, by name; PortTaken if one is in use. `boundary` is `auto`, `none` or `required`; without one,
+        $OPERATORLAB_BOUNDARY, else `auto`. StartFailed carries the log of a process that did not come up.
         """
         await labs.cleanup()
-        deployment = cls(subject, _begin(subject, run_id, keep))
+        allowed = await asyncio.to_thread(chosen, boundary)
+        deployment = cls(subject, _begin(subject, run_id, keep, allowed))
         deployment._progress = progress
+        progress(str(allowed))
         try:
             await deployment._bring_up(ports or {})
         except BaseException:
@@ -84,14 +103,22 @@ class ProcessDeployment:
 
         That includes what an operator left running; pids in `spare`, such as those of a client load, live on.
         """
+        try:
+            await self._renew(spare)
+        except (OperatorLabError, OSError):
+            if self.record.confined is None:
+                raise
+            await end_inside(self.record, self.record.confined)  # an operator can spoil no more than what is inside
+            await self._renew(spare)
+
+    async def _renew(self, spare: Collection[int]) -> None:
         await self._ensure_supervisor(spare)
-        spared = {self.record.supervisor_pid or 0, *spare}
-        await end_kin(self.run_id, self.root, spare=spared)
+        await end_kin(self.record, spare={self.record.supervisor_pid or 0, *self._keepers, *spare})
         await settled(self._supervisor, frozenset(process.name for process in self._processes))
-        wipe_system(self.root)
+        await asyncio.to_thread(self._wipe)
         self._write()
         if any((await self._supervisor.call("reloadConfig"))[0]):  # an operator had given it another one
-            await end_kin(self.run_id, self.root, spare=spare)
+            await end_kin(self.record, spare={*self._keepers, *spare})
             await self._ensure_supervisor(spare)
         await self._start_all()
 
@@ -119,8 +146,8 @@ class ProcessDeployment:
 
     @property
     def root(self) -> Path:
-        """The operator's folder."""
-        return self.record.root
+        """The operator's folder, as it is reached on this machine."""
+        return self.record.outside
 
     @property
     def logs(self) -> str:
@@ -139,15 +166,18 @@ class ProcessDeployment:
                 cause="a lab of processes has none that lets an operator look and not touch",
                 next_step="bring the lab up with --deployment compose",
             )
-        return LocalSandbox(self.root, self.environment())
+        self._follow()
+        if isinstance(self.place, Inside):
+            return NamespaceSandbox(self.place, self.place.environment)
+        return LocalSandbox(self.root, self.place.environment)
 
     @property
     def site(self) -> Site:
-        return Site(self.run_id, self.root, dict(self.record.ports))
+        return Site(self.run_id, self.place.root, dict(self.record.ports))
 
     def environment(self) -> dict[str, str]:
-        """The environment of the operator's shell: small, without keys, the lab's tools first on PATH."""
-        return environment(self.site)
+        """The environment of the lab's programs on this machine: small, without keys, the lab's tools on PATH."""
+        return environment(Site(self.run_id, self.record.root, dict(self.record.ports)))
 
     # ── operatorlab.subject.Deployment ─────────────────────────────────────────────────────────
 
@@ -211,6 +241,7 @@ class ProcessDeployment:
             reservation = ports.reserve(self.subject.ports, wanted, avoid=labs.ports_of_others(self.run_id))
             try:
                 self._settle(ports=dict(reservation.ports))
+                await self._enclose(reservation)
                 self._write()
                 await self._ensure_supervisor()
                 reservation.release()
@@ -219,9 +250,10 @@ class ProcessDeployment:
                 if attempt == _ATTEMPTS or grabbed.name in wanted:
                     raise ports.port_taken(grabbed.name, grabbed.port) from grabbed
                 self._progress(f"port {grabbed.port} was taken meanwhile; choosing others")
-                await end_kin(self.run_id, self.root)
-                self._supervisor.remove()
-                wipe_system(self.root)
+                await end_kin(self.record)
+                if not self.record.confined:  # else all of it is gone with its processes
+                    self.place.remove_control()
+                    self._wipe()
             else:
                 break
             finally:
@@ -231,27 +263,84 @@ class ProcessDeployment:
     def _settle(self, **changes: object) -> None:
         if changes:
             self.record = self.record.changed(**changes)
-        self._supervisor = Supervisor(self.record.control)
+        confined = self.record.confined
+        self.place: Place = (
+            Inside(confined, environment_inside(self.run_id))
+            if confined
+            else Here(self.record.root, self.record.control, self.environment())
+        )
+        self._supervisor = Supervisor(self.place)
         self._blueprint = self.subject.blueprint(self.site) if self.record.ports else Blueprint(())
-        self._processes = all_processes(self._blueprint)
-        self._members = Members(self.subject, self.site, self._supervisor)
-        self._paths = Paths(self.site, self._blueprint, self._members)
+        self._processes = all_processes(self._blueprint, self.place.relay)
+        self._commands = Members(self.subject, self.site, self.place, self.record, self._supervisor)
+        self._links = Paths(self.site, self.place, self._blueprint, self._commands)
+
+    def _follow(self) -> None:
+        """Take note of what another process, or this one, has made of the lab since."""
+        if (found := read_record(self.run_id)) != self.record:
+            self.record = found
+            self._settle()
+
+    def _abreast(self) -> None:
+        """A boundary that is gone may have been made anew by another process."""
+        if self.record.confined and not self.record.confined.alive:
+            self._follow()
+
+    @property
+    def _members(self) -> Members:
+        """Commands to the members."""
+        self._abreast()
+        return self._commands
+
+    @property
+    def _paths(self) -> Paths:
+        """Commands to the links."""
+        self._abreast()
+        return self._links
 
     def _write(self) -> None:
-        write_system(self.site, self._blueprint, self._conf())
+        rules = {
+            link_file(link): json.dumps(link_rules(self.site, link), indent=2) + "\n" for link in self._blueprint.links
+        }
+        write_system(self.place, self._blueprint, rules, self._conf())
+
+    def _wipe(self) -> None:
+        wipe_system(self.place.files)
+        self.place.clear()
 
     def _conf(self) -> str:
-        return conf(self.site, self._blueprint, self.record.control)
+        return conf(self.place, self._blueprint, as_root=os.getuid() == 0 and not self.record.confined)
+
+    def _write_conf(self) -> None:
+        """With the folder for the log that is opened next; an operator may have removed it."""
+        self.place.files.make_folder(SUPERVISOR_LOG.parent)
+        self.place.files.write(CONF, self._conf())
+
+    @property
+    def _keepers(self) -> set[int]:
+        return keepers(self.record.confined) if self.record.confined else set()
+
+    async def _enclose(self, reservation: ports.Reservation | None = None, spare: Collection[int] = ()) -> None:
+        """See that the boundary, if the lab has one, stands and lets clients in."""
+        confined = self.record.confined
+        if confined is None or (confined.alive and confined.forwards):
+            return
+        mounts = visible.mounts(self.subject, self._blueprint)
+        names = [member.name for member in self.subject.members if member.name in self.record.ports]
+        made = await enclose(self.record, mounts, names, self.environment(), reservation=reservation, spare=spare)
+        self._settle(confined=made)
+        self._progress("the boundary stands")
 
     async def _ensure_supervisor(self, spare: Collection[int] = ()) -> bool:
         """Start supervisord, unless it answers; whether that was needed. What an earlier one ran is ended."""
-        if await self._supervisor.answers():
-            self.record = read_record(self.run_id)
+        self._follow()
+        await self._enclose(spare=spare)
+        if await self._supervisor.answers(self.record.supervisor_pid):
             return False
-        await end_kin(self.run_id, self.root, spare=spare)
-        self._supervisor.remove()
-        write_text(self.root / CONF, self._conf())
-        pid, started = await self._supervisor.start(self.root, self.environment())
+        await end_kin(self.record, spare={*self._keepers, *spare})
+        self.place.remove_control()
+        self._write_conf()
+        pid, started = await self._supervisor.start()
         self.record = self.record.changed(supervisor_pid=pid, supervisor_started=started)
         self._progress("supervisord runs")
         return True
@@ -268,7 +357,7 @@ class ProcessDeployment:
         return self._paths.listens(process) or (process if process in self.record.ports else None)
 
 
-def _begin(subject: Subject, run_id: str | None, keep: bool) -> LabRecord:
+def _begin(subject: Subject, run_id: str | None, keep: bool, allowed: Allowed) -> LabRecord:
     record = begin_record(subject, PROCESSES, run_id, keep=keep)
     home.make_folder(record.root)
-    return record.changed(socket=socket_path(record.root))
+    return record.changed(socket=socket_path(record.root), confined=plan(record.run_id, allowed))

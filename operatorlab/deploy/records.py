@@ -11,6 +11,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from operatorlab import home
+from operatorlab.deploy.confined import Confined
 from operatorlab.deploy.kin import alive
 from operatorlab.errors import BadParameter, EnvironmentTrouble, NotWritable, UnknownName
 from operatorlab.registry import locator
@@ -54,6 +55,8 @@ class LabRecord(BaseModel):
     """`processes`: where the supervisor listens."""
     supervisor_pid: int | None = None
     supervisor_started: float | None = None
+    confined: Confined | None = None
+    """`processes`: the boundary around it; None if it has none."""
     docker: str | None = None
     """`compose`: where the Docker daemon listens."""
     subnets: dict[str, str] = {}
@@ -63,6 +66,12 @@ class LabRecord(BaseModel):
     def root(self) -> Path:
         """The operator's folder: `etc/`, `data/`, `log/`, `bin/`."""
         return self.folder / "system"
+
+    @property
+    def outside(self) -> Path:
+        """The operator's folder as it is reached on this machine: inside the boundary, if there is one."""
+        inside = self.confined and self.confined.init_pid
+        return Path(f"/proc/{inside}/root/lab") if inside else self.root
 
     @property
     def control(self) -> Path:
@@ -80,7 +89,8 @@ class LabRecord(BaseModel):
         """Whether the lab's supervisor lives; containers are taken to run until they were taken down."""
         if self.deployment == COMPOSE:
             return self.state is LabState.UP
-        return alive(self.supervisor_pid, self.supervisor_started)
+        there = self.confined.alive if self.confined else True
+        return there and alive(self.supervisor_pid, self.supervisor_started)
 
     @property
     def dead(self) -> bool:

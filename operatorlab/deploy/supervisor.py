@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import os
 import shlex
+import signal
 import socket
-import subprocess
+import struct
 import sys
 import tempfile
+import threading
 import time
 import xmlrpc.client
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat
 
 import psutil
 
-from operatorlab.deploy.system import CONF, SUPERVISOR_LOG, link_file, link_name
+from operatorlab.deploy.kin import is_alive
+from operatorlab.deploy.place import SUPERVISOR_LOG, Here, Place
+from operatorlab.deploy.system import CONF, link_file, link_name
 from operatorlab.errors import NotWritable, StartFailed, TimedOut
-from operatorlab.subject import Blueprint, Process, Site
+from operatorlab.subject import Blueprint, Process
 
 _LONGEST_SOCKET = 90  # AF_UNIX takes 107 bytes, and supervisord adds its pid for a moment
 _START_WITHIN_S = 10.0
 _CALL_WITHIN_S = 20.0
 _ANSWER_WITHIN_S = 5.0
-_children: dict[int, subprocess.Popen[bytes]] = {}
+_LONGEST_ANSWER = 1 << 20
 _HEAD = """\
 ; The supervisor of this system. `supervisorctl status` shows its processes.
 [supervisord]
@@ -77,18 +83,18 @@ def socket_path(root: Path) -> Path:
     raise NotWritable("found no folder with a path short enough for a Unix socket", next_step="export TMPDIR=/tmp")
 
 
-def conf(site: Site, blueprint: Blueprint, control: Path) -> str:
+def conf(place: Place, blueprint: Blueprint, *, as_root: bool) -> str:
     """The supervisor's file for what the blueprint runs; values that its syntax cannot hold are refused."""
-    user = "user=0\n" if os.getuid() == 0 else ""  # supervisord wants root to say that it is meant
-    head = _HEAD.format(root=_escape(str(site.root)), socket=_escape(str(control)), log=SUPERVISOR_LOG, user=user)
-    return head + "".join(_program(site.root, process) for process in all_processes(blueprint))
+    user = "user=0\n" if as_root else ""  # supervisord wants root to say that it is meant
+    head = _HEAD.format(root=_escape(str(place.root)), socket=_escape(str(place.socket)), log=SUPERVISOR_LOG, user=user)
+    return head + "".join(_program(place.root, process) for process in all_processes(blueprint, place.relay))
 
 
-def all_processes(blueprint: Blueprint) -> list[Process]:
+def all_processes(blueprint: Blueprint, relay: Path = Here.relay) -> list[Process]:
     """What the blueprint runs, its links among them, in the order it starts. Links come with the first."""
     first = min((process.order for process in blueprint.processes), default=0)
-    relay = (sys.executable, "-P", "-m", "operatorlab.deploy.link")
-    links = [Process(link_name(blueprint, x), (*relay, str(link_file(x))), order=first) for x in blueprint.links]
+    run = (sys.executable, "-P", str(relay))
+    links = [Process(link_name(blueprint, x), (*run, str(link_file(x))), order=first) for x in blueprint.links]
     return sorted([*links, *blueprint.processes], key=lambda process: process.order)
 
 
@@ -105,68 +111,95 @@ def unwritable(value: str, *, quoted: bool = False) -> str:
 
 
 class Supervisor:
-    """Calls to the supervisord that listens at `control`."""
+    """Calls to the supervisord of a lab whose processes run at `place`."""
 
-    def __init__(self, control: Path) -> None:
-        self.control = control
+    def __init__(self, place: Place) -> None:
+        self._place = place
 
     async def call(self, method: str, *arguments: object) -> Any:
         """Call `supervisor.<method>`; OSError if nobody answers, xmlrpc.client.Fault if it refuses."""
         return await asyncio.to_thread(self._call, method, arguments)
 
-    async def answers(self) -> bool:
-        """Whether a supervisord listens, answers in time and is not about to end."""
+    async def answers(self, pid: int | None) -> bool:
+        """Whether the supervisord that is `pid` listens, answers in time and is not about to end."""
         try:
-            await asyncio.to_thread(self._call, "getState", (), _ANSWER_WITHIN_S)
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            return await asyncio.to_thread(self._listener) == pid and bool(
+                await asyncio.to_thread(self._call, "getState", (), _ANSWER_WITHIN_S)
+            )
+        except (OSError, xmlrpc.client.Error):
             return False
-        return True
 
     async def info(self, process: str) -> Mapping[str, Any]:
         """What it knows of a process: `pid` (0 if it does not run), `statename`, …"""
-        found: Mapping[str, Any] = await self.call("getProcessInfo", process)
+        found = await self.call("getProcessInfo", process)
+        if not isinstance(found, dict) or not isinstance(found.get("pid"), int):
+            raise NotSupervisord(f"what listens as supervisord says of {process}: {found!r:.200}")
         return found
 
     def _call(self, method: str, arguments: tuple[object, ...], within_s: float = _CALL_WITHIN_S) -> Any:
-        with xmlrpc.client.ServerProxy("http://localhost", transport=_OverSocket(self.control, within_s)) as proxy:
-            return getattr(proxy.supervisor, method)(*arguments)
+        """An operator may have put anything there: it gets so much time, and what is no answer is an OSError."""
+        try:
+            with (
+                self._place.control() as control,
+                xmlrpc.client.ServerProxy("http://localhost", transport=_OverSocket(control, within_s)) as proxy,
+            ):
+                return getattr(proxy.supervisor, method)(*arguments)
+        except (
+            http.client.HTTPException, xmlrpc.client.ProtocolError, xmlrpc.client.ResponseError, expat.ExpatError,
+            ValueError, TypeError, LookupError,
+        ) as nonsense:  # fmt: skip
+            raise NotSupervisord(f"what listens as supervisord answers with nonsense: {nonsense!r:.200}") from nonsense
 
-    async def start(self, root: Path, environment: Mapping[str, str]) -> tuple[int, float]:
-        """Start supervisord on the file below `root`; its pid and start time. It outlives this process."""
-        child = _spawn(root, environment)
+    def _listener(self) -> int:
+        """The process that listens, as the kernel knows it."""
+        with self._place.control() as control, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(_ANSWER_WITHIN_S)
+            probe.connect(str(control))
+            pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(pid)
+
+    async def start(self) -> tuple[int, float]:
+        """Start supervisord; its pid and start time. It outlives this process."""
+        conf = str(self._place.root / CONF)
+        pid = await asyncio.to_thread(
+            self._place.start, [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", conf]
+        )
         until = time.monotonic() + _START_WITHIN_S
-        while child.poll() is None and time.monotonic() < until:
-            if await self.answers():
-                return child.pid, psutil.Process(child.pid).create_time()
+        while started(pid) is not None and time.monotonic() < until:
+            if await self.answers(pid) and (since := started(pid)) is not None:
+                return pid, since
             await asyncio.sleep(0.01)
-        child.kill()
-        tail = (root / SUPERVISOR_LOG).read_text(errors="replace")[-2000:]
-        raise StartFailed(f"supervisord did not start\n{tail}", next_step=f"look at {root / CONF}")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        tail = self._place.files.tail(SUPERVISOR_LOG, 2000)
+        raise StartFailed(f"supervisord did not start\n{tail}", next_step=f"look at {self._place.files.folder / CONF}")
 
-    async def reaped(self, pid: int, deadline_s: float = 0.5) -> None:
-        """Give supervisord, which is `pid`, time to take note that its children ended; not for ever, it may hang."""
-        until = time.monotonic() + deadline_s
-        while time.monotonic() < until:
-            try:
-                if not psutil.Process(pid).children():
-                    return
-                # It looks after its children once a second, and whenever somebody calls.
-                (await asyncio.open_unix_connection(self.control))[1].close()
-            except (psutil.NoSuchProcess, OSError):
+
+async def reaped(control: Path, pid: int, deadline_s: float = 0.5) -> None:
+    """Give supervisord, which is `pid`, time to take note that its children ended; not for ever, it may hang."""
+    until = time.monotonic() + deadline_s
+    while time.monotonic() < until:
+        try:
+            if not psutil.Process(pid).children():
                 return
-            await asyncio.sleep(0.005)
+            # It looks after its children once a second, and whenever somebody calls.
+            (await asyncio.open_unix_connection(control))[1].close()
+        except (psutil.NoSuchProcess, OSError):
+            return
+        await asyncio.sleep(0.005)
 
-    def remove(self) -> None:
-        """Remove what supervisord leaves when it is killed."""
-        self.control.unlink(missing_ok=True)
-        self.control.with_name(self.control.name + ".pid").unlink(missing_ok=True)
+
+def started(pid: int) -> float | None:
+    """When a process started, in seconds since the epoch; None if it does not live."""
+    try:
+        process = psutil.Process(pid) if pid > 0 else None
+        return process.create_time() if process and is_alive(process) else None
+    except psutil.NoSuchProcess:
+        return None
 
 
-def reap() -> None:
-    """Take note of supervisors that this process started and that have ended since."""
-    for pid, child in list(_children.items()):
-        if child.poll() is not None:
-            del _children[pid]
+class NotSupervisord(OSError):
+    """Something listens in supervisord's place and does not speak as it does."""
 
 
 class _OverSocket(xmlrpc.client.Transport):
@@ -182,28 +215,41 @@ class _OverSocket(xmlrpc.client.Transport):
         self._connection = host, connection  # as the parent does: `close` closes it
         return connection
 
+    def parse_response(self, response: Any) -> Any:
+        """The answer; NotSupervisord if it is longer than any of its answers."""
+        body = response.read(_LONGEST_ANSWER + 1)
+        if len(body) > _LONGEST_ANSWER:
+            raise NotSupervisord("what listens as supervisord does not stop talking")
+        parser, unmarshaller = self.getparser()
+        parser.feed(body)
+        parser.close()
+        return unmarshaller.close()
+
 
 class _SocketConnection(http.client.HTTPConnection):
     def __init__(self, host: str, control: Path, within_s: float) -> None:
         super().__init__(host, timeout=within_s)
         self._control = control
+        self._deadline: threading.Timer | None = None
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._control))
+        # A deadline for each read would let an answer go on for ever.
+        self._deadline = threading.Timer(float(self.timeout or _CALL_WITHIN_S), _shut, [self.sock])
+        self._deadline.daemon = True
+        self._deadline.start()
+
+    def close(self) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+        super().close()
 
 
-def _spawn(root: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    reap()
-    command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(root / CONF)]
-    with (root / SUPERVISOR_LOG).open("ab") as log:
-        child = subprocess.Popen(  # the caller ends it by `kin`, perhaps in another process
-            command, cwd=root, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
-    _children[child.pid] = child
-    return child
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _private(folder: Path) -> Path:
@@ -246,7 +292,11 @@ async def settled(supervisor: Supervisor, names: frozenset[str], deadline_s: flo
     """Wait until the supervisor has noticed that these processes ended."""
     until = time.monotonic() + deadline_s
     while True:
-        running = [x["name"] for x in await supervisor.call("getAllProcessInfo") if x["pid"] and x["name"] in names]
+        try:
+            known = [(x["name"], x["pid"]) for x in await supervisor.call("getAllProcessInfo")]
+        except (TypeError, LookupError) as nonsense:
+            raise NotSupervisord(f"what listens as supervisord answers with nonsense: {nonsense!r:.200}") from nonsense
+        running = [name for name, pid in known if pid and name in names]
         if not running:
             return
         if time.monotonic() > until:

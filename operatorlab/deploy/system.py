@@ -6,23 +6,24 @@ a small environment made from a list of allowed names, so that no key or token o
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-import shutil
 import site as python_site
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from operatorlab.deploy.beneath import Beneath
+from operatorlab.deploy.boundary import LAB
 from operatorlab.deploy.kin import RUN, SYSTEM
+from operatorlab.deploy.place import SUPERVISOR_LOG, Place
 from operatorlab.deploy.programs import find_program
-from operatorlab.errors import MissingProgram, NotWritable
+from operatorlab.deploy.visible import CODE
+from operatorlab.errors import MissingProgram
 from operatorlab.home import make_folder
 from operatorlab.subject import Blueprint, Link, Site
 
 CONF = Path("etc/supervisord.conf")
-SUPERVISOR_LOG = Path("log/supervisord.log")
 _PASSED_ON = (
     "LANG",
     "LANGUAGE",
@@ -35,6 +36,7 @@ _PASSED_ON = (
     "PYTHONPATH",
     "LD_LIBRARY_PATH",
 )
+_HARMLESS = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TERM")
 _TOOLS = ("redis-cli", "redis-server")
 
 
@@ -50,6 +52,22 @@ def environment(site: Site) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         RUN: site.run_id,
         SYSTEM: str(site.root),
+    }
+
+
+def environment_inside(run_id: str) -> dict[str, str]:
+    """The same, inside a boundary: nothing of it comes from the user but the language."""
+    passed_on = {name: os.environ[name] for name in _HARMLESS if name in os.environ}
+    return {
+        **passed_on,
+        "PATH": f"{LAB}/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+        "HOME": str(LAB),
+        "USER": "operator",
+        "LOGNAME": "operator",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(CODE),
+        RUN: run_id,
+        SYSTEM: str(LAB),
     }
 
 
@@ -81,57 +99,38 @@ def link_rules(site: Site, link: Link, *, drop: bool = False, delay_s: float = 0
     }
 
 
-def write_system(site: Site, blueprint: Blueprint, conf: str) -> None:
+def write_system(place: Place, blueprint: Blueprint, rules: Mapping[Path, str], conf: str) -> None:
     """Write the folder: the blueprint's files, the rules of its links, the supervisor's file, the tools."""
+    files = place.files
     for name in ("etc", "data", "log", "bin"):
-        make_folder(site.root / name)
+        files.make_folder(name)
     for process in blueprint.processes:
-        make_folder(site.root / "data" / process.name)
-    texts: dict[Path, str] = {Path(path): text for path, text in blueprint.files.items()}
-    for link in blueprint.links:
-        texts[link_file(link)] = json.dumps(link_rules(site, link), indent=2) + "\n"
-    texts[CONF] = conf
+        files.make_folder(f"data/{process.name}")
+    texts: dict[Path, str] = {Path(path): text for path, text in blueprint.files.items()} | dict(rules) | {CONF: conf}
     for path, text in texts.items():
-        write_text(site.root / path, text)
-    _write_tools(site.root)
+        files.write(path, text)
+    _write_tools(place)
 
 
-def wipe_system(root: Path) -> None:
+def wipe_system(files: Beneath) -> None:
     """Empty the folder; the supervisor's own log, which it holds open, becomes empty in place."""
-    for below in list(root.iterdir()):
-        if below.name == "log" and below.is_dir():
-            for log in list(below.iterdir()):
-                _remove(log, truncate=log == root / SUPERVISOR_LOG)
+    files.empty(keep=["log"])
+    for name in files.names("log"):
+        if Path("log", name) == SUPERVISOR_LOG:
+            files.truncate(SUPERVISOR_LOG)
         else:
-            _remove(below)
+            files.remove(Path("log", name))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, all or nothing, with the folders above it; NotWritable if that cannot be done."""
+    """Write a file of the lab's own, all or nothing, with the folders above it; NotWritable if that cannot be done."""
     make_folder(path.parent)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        fresh.write_text(text)
-        fresh.replace(path)
-    except OSError as trouble:
-        raise NotWritable(f"cannot write {path}: {trouble.strerror}") from trouble
+    Beneath(path.parent).write(path.name, text)
 
 
-def log_tail(root: Path, process: str, lines: int = 15) -> str:
+def log_tail(files: Beneath, process: str, lines: int = 15) -> str:
     """The last lines a process logged; empty if there are none."""
-    path = root / "log" / f"{process}.log"
-    if not path.is_file():
-        return ""
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _remove(path: Path, *, truncate: bool = False) -> None:
-    if truncate:
-        os.truncate(path, 0)
-    elif path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+    return "\n".join(files.tail(f"log/{process}.log").splitlines()[-lines:])
 
 
 def _search_path() -> list[str]:
@@ -141,20 +140,18 @@ def _search_path() -> list[str]:
     return [folder for folder in folders if folder and folder != own]
 
 
-def _write_tools(root: Path) -> None:
+def _write_tools(place: Place) -> None:
     scripts: Mapping[str, list[str]] = {
         "python": [sys.executable],
         "python3": [sys.executable],
-        "supervisorctl": [sys.executable, "-P", "-m", "supervisor.supervisorctl", "-c", str(root / CONF)],
+        "supervisorctl": [sys.executable, "-P", "-m", "supervisor.supervisorctl", "-c", str(place.root / CONF)],
     }
     for name, command in scripts.items():
         # A script and not a link: a Python that is reached by a link does not find its virtual environment.
-        write_text(root / "bin" / name, f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
-        (root / "bin" / name).chmod(0o755)
+        place.files.write(f"bin/{name}", f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', 0o755)
     for name in _TOOLS:
         try:
             program = find_program(name)
         except MissingProgram:  # a subject that needs it has asked for it and said so
             continue
-        (root / "bin" / name).unlink(missing_ok=True)
-        (root / "bin" / name).symlink_to(program)
+        place.files.link(f"bin/{name}", program)

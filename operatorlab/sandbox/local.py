@@ -13,7 +13,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -85,7 +85,7 @@ class LocalSandbox:
         finally:
             for write_end in write_ends:
                 os.close(write_end)
-        return _Running(process, readers[0], readers[1])
+        return _Running(process, self._signal, readers[0], readers[1])
 
     async def _spawn(self, argv: Sequence[str], stdout: int, stderr: int) -> asyncio.subprocess.Process:
         """Start `argv`. Cancelled half-way, asyncio would end the first process only; this ends the group."""
@@ -104,19 +104,28 @@ class LocalSandbox:
             return await asyncio.shield(spawning)
         except asyncio.CancelledError:
             process = await spawning
-            signal_group(process.pid, signal.SIGKILL)
+            self._signal(process.pid, signal.SIGKILL)
             await process.wait()
             raise
 
-    def _argv(self, command: str, timeout_s: float) -> tuple[str, ...]:
+    def _argv(self, command: str, timeout_s: float) -> Sequence[str]:
         """Bash, below coreutils' `timeout` where there is one: it ends the command if this process was killed."""
         path = self._environment.get("PATH", os.defpath)
         bash, timeout = shutil.which("bash", path=path), shutil.which("timeout", path=path)
         if not self.root.is_dir() or bash is None:
             raise SandboxGone(f"{self.root} is gone" if bash else "there is no bash on the sandbox's PATH")
-        if timeout is None:
-            return (bash, "-c", command)
-        return (timeout, "-s", "KILL", str(timeout_s + _ORPHAN_GRACE_S), bash, "-c", command)
+        return shell(bash, timeout, command, timeout_s)
+
+    def _signal(self, leader: int, number: int) -> bool:
+        """Signal what the command of process `leader` consists of (0 only asks); False if nothing is left of it."""
+        return signal_group(leader, number)
+
+
+def shell(bash: str, timeout: str | None, command: str, timeout_s: float) -> tuple[str, ...]:
+    """The command line that runs `command`."""
+    if timeout is None:
+        return (bash, "-c", command)
+    return (timeout, "-s", "KILL", str(timeout_s + _ORPHAN_GRACE_S), bash, "-c", command)
 
 
 def signal_group(group: int, number: int) -> bool:
@@ -130,8 +139,15 @@ def signal_group(group: int, number: int) -> bool:
 class _Running:
     """One command on its way."""
 
-    def __init__(self, process: asyncio.subprocess.Process, stdout: PipeReader, stderr: PipeReader) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        signal_: Callable[[int, int], bool],
+        stdout: PipeReader,
+        stderr: PipeReader,
+    ) -> None:
         self._process = process
+        self._send = signal_
         self._stdout, self._stderr = stdout, stderr
 
     async def wait(self, timeout_s: float) -> bool:
@@ -166,7 +182,7 @@ class _Running:
         await asyncio.wait([self._stdout.ended, self._stderr.ended], timeout=_DRAIN_S)
 
     def _signal(self, number: int) -> bool:
-        return signal_group(self._process.pid, number)
+        return self._send(self._process.pid, number)
 
     def close(self) -> None:
         self._stdout.close()

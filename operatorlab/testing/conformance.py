@@ -104,7 +104,7 @@ def running(
                     runner.run(_awaited(observing.__aexit__(None, None, None)))
             finally:
                 runner.run(deployment.down())
-        assert not kin(deployment.run_id, deployment.root), "processes were left"
+        assert not kin(deployment.record), "processes were left"
     finally:
         if before is None:
             del os.environ["OPERATORLAB_HOME"]

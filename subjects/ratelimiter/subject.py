@@ -48,6 +48,7 @@ class RateLimiter(Subject):
     ports = (*NODES, REDIS, *(f"link-{node}" for node in NODES))
     invariants = INVARIANTS
     faults = FAULTS
+    runtime = ("subjects.ratelimiter.service", "subjects.ratelimiter.limits")
     loads = ("steady", "burst", "skewed", "full")
     stack = Path(__file__).parents[2] / "compose" / "ratelimiter"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from operatorlab.deploy.boundary import CHOICE, Choice, Kind, detect
 from operatorlab.deploy.ports import reserve
 from operatorlab.deploy.processes import ProcessDeployment
 from operatorlab.registry import find_subject
@@ -46,8 +47,34 @@ def example() -> Subject:
     return find_subject(HERE / "example")
 
 
+@pytest.fixture(
+    params=[
+        Choice.NONE,
+        pytest.param(
+            Choice.REQUIRED, marks=pytest.mark.skipif(detect().kind is Kind.NONE, reason=f"no boundary: {detect().why}")
+        ),
+    ]
+)
+def boundary(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each boundary that this machine allows; every lab of the test has it."""
+    monkeypatch.setenv(CHOICE, request.param)
+    return str(request.param)
+
+
 @pytest.fixture
-async def lab(example: Subject) -> AsyncIterator[ProcessDeployment]:
+def by_operator() -> Callable[..., Awaitable[str]]:
+    """Runs a command as an operator does; what it printed."""
+
+    async def run(lab: ProcessDeployment, command: str) -> str:
+        async with lab.sandbox(lab.folder / "audit.db") as sandbox:
+            done = await sandbox.exec(command, 30)
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture
+async def lab(example: Subject, boundary: str) -> AsyncIterator[ProcessDeployment]:
     """The example, up."""
     deployment = await ProcessDeployment.up(example)
     yield deployment

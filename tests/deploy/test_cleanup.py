@@ -35,7 +35,7 @@ asyncio.run(own())
 
 
 @pytest.fixture
-def orphan() -> Iterator[Callable[[str], LabRecord]]:
+def orphan(boundary: str) -> Iterator[Callable[[str], LabRecord]]:
     """Brings up a lab from a process of its own and kills that process with SIGKILL."""
     owners = []
 
@@ -60,9 +60,9 @@ def orphan() -> Iterator[Callable[[str], LabRecord]]:
 async def test_cleanup_after_the_owner_was_killed(orphan: Callable[..., LabRecord], lab: ProcessDeployment, get: Get):
     dead = await asyncio.to_thread(orphan)
     assert (dead.dead, dead.owner_alive, dead.running) == (True, False, True)
-    assert len(kin(dead.run_id, dead.root)) >= 4, "supervisord, a link and two members, one of them frozen"
+    assert len(kin(dead)) >= 4, "supervisord, a link and two members, one of them frozen"
     assert [record.run_id for record in await cleanup()] == [dead.run_id]
-    assert not kin(dead.run_id, dead.root)
+    assert not kin(dead)
     assert not dead.folder.exists()
     assert not list(dead.socket.parent.glob(f"{dead.socket.name}*"))
     assert await get(lab, "front", "/read") == (200, "1"), "a living lab is left alone"
@@ -73,7 +73,7 @@ async def test_the_next_up_cleans_what_a_dead_lab_left(orphan: Callable[..., Lab
     dead = await asyncio.to_thread(orphan)
     lab = await ProcessDeployment.up(example)
     await lab.down()
-    assert not kin(dead.run_id, dead.root)
+    assert not kin(dead)
     assert not dead.folder.exists()
 
 
@@ -85,7 +85,7 @@ async def test_a_lab_that_is_kept_outlives_its_owner_until_told(orphan: Callable
     lab = ProcessDeployment.attach(kept.run_id)
     await lab.resume("store")
     assert [record.run_id for record in await cleanup(include_kept=True)] == [kept.run_id]
-    assert not kin(kept.run_id, kept.root)
+    assert not kin(kept)
 
 
 async def test_a_lab_from_before_the_machine_started_is_dead(lab: ProcessDeployment):

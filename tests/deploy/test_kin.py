@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,15 @@ from operatorlab.deploy.programs import find_program
 
 Start = Callable[..., subprocess.Popen[bytes]]
 _SLEEP = (sys.executable, "-c", "print(flush=True); import time; time.sleep(600)")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What tells a lab's processes; without a boundary."""
+
+    run_id: str
+    root: Path
+    confined: None = None
 
 
 @pytest.fixture
@@ -48,7 +58,7 @@ def test_only_the_exact_run_and_folder_count(start: Start, tmp_path: Path):
     start(**marked("lab-1", tmp_path / "other"))
     start(OPERATORLAB_RUNS="lab-1", OPERATORLAB_SYSTEM=str(tmp_path))
     start(cwd=tmp_path)  # somebody's shell in the lab's folder is not the lab's
-    assert [process.pid for process in kin("lab-1", tmp_path)] == [ours.pid]
+    assert [process.pid for process in kin(Lab("lab-1", tmp_path))] == [ours.pid]
 
 
 def test_redis_is_known_though_it_wipes_its_environment(start: Start, tmp_path: Path):
@@ -58,7 +68,7 @@ def test_redis_is_known_though_it_wipes_its_environment(start: Start, tmp_path: 
     ours = start(*redis, cwd=tmp_path / "a", until=b"to accept", **marked("lab-1", tmp_path / "a"))
     other = start(*redis, cwd=tmp_path / "ab", until=b"to accept", **marked("lab-2", tmp_path / "ab"))
     assert psutil.Process(ours.pid).environ() == {}, "the reason for this test is gone"
-    assert [process.pid for process in kin("lab-1", tmp_path / "a")] == [ours.pid]
+    assert [process.pid for process in kin(Lab("lab-1", tmp_path / "a"))] == [ours.pid]
     assert is_alive(psutil.Process(other.pid))
 
 
@@ -69,9 +79,9 @@ async def test_all_are_ended_frozen_ones_and_children_too_but_the_spared(start: 
     psutil.Process(frozen.pid).suspend()
     spared = start(**marked("lab-1", tmp_path))
     other = start(**marked("lab-2", tmp_path))
-    assert len(kin("lab-1", tmp_path)) == 4
-    await end_kin("lab-1", tmp_path, spare={spared.pid})
-    assert [process.pid for process in kin("lab-1", tmp_path)] == [spared.pid]
+    assert len(kin(Lab("lab-1", tmp_path))) == 4
+    await end_kin(Lab("lab-1", tmp_path), spare={spared.pid})
+    assert [process.pid for process in kin(Lab("lab-1", tmp_path))] == [spared.pid]
     assert not is_alive(psutil.Process(family.pid))
     assert is_alive(psutil.Process(other.pid))
 

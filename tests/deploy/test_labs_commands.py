@@ -59,7 +59,7 @@ def test_a_lab_outlives_the_command_that_brought_it_up(run: Run):
     assert shown["members"] == {"store": "running", "front": "running"}
     assert record.run_id in run("status").output
     assert "is down; its logs are in" in run("down").output
-    assert not kin(record.run_id, record.root)
+    assert not kin(record)
     assert rows("select ended_how from runs") == [{"ended_how": "taken down"}]
     assert "no lab runs" in run("status").output
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from operatorlab import home
+from operatorlab.deploy.boundary import CHOICE, Choice
 from operatorlab.deploy.kin import kin
 from operatorlab.deploy.labs import labs
 from operatorlab.deploy.processes import ProcessDeployment
@@ -29,8 +30,9 @@ HERE = Path(__file__).parent
 
 
 async def pid_of(lab: ProcessDeployment, process: str) -> int:
-    command = (lab.root / "bin" / "supervisorctl", "pid", process)
-    return int(await asyncio.to_thread(subprocess.check_output, command))
+    """As this side calls it."""
+    async with lab.sandbox(lab.folder / "audit.db") as sandbox:
+        return lab.place.pid(int((await sandbox.exec(f"supervisorctl pid {process}", 30)).stdout))
 
 
 async def test_up_means_that_every_member_answers(lab: ProcessDeployment, get: Get):
@@ -43,7 +45,7 @@ async def test_the_record_says_whose_it_is(lab: ProcessDeployment):
     [record] = labs()
     assert (record.run_id, record.subject, record.state) == (lab.run_id, "example", "up")
     assert record.folder == home.runs() / lab.run_id == lab.folder
-    assert record.root == lab.root
+    assert record.outside == lab.root
     assert (record.owner_pid, record.owner_alive, record.running, record.dead) == (os.getpid(), True, True, False)
     assert record.ports["front"] == lab.address("front")[1]
 
@@ -152,11 +154,11 @@ def test_attaching_to_nothing_is_told():
 
 async def test_the_environment_is_small_and_has_no_keys(lab: ProcessDeployment):
     ours = lab.environment()
-    assert ours["PATH"].startswith(f"{lab.root}/bin:")
-    assert ours["HOME"] == str(lab.root)
-    for process in kin(lab.run_id, lab.root):
+    assert ours["PATH"].startswith(f"{lab.record.root}/bin:")
+    assert ours["HOME"] == str(lab.record.root)
+    for process in kin(lab.record):
         there = process.environ()
-        assert there["OPERATORLAB_RUN"] == lab.run_id
+        assert there.get("OPERATORLAB_RUN") == lab.run_id or process.name() == "sleep"
         assert not [name for name in there if "ANTHROPIC" in name or "KEY" in name or "PYTEST" in name]
         shown = " ".join([*process.cmdline(), *there.values()])
         assert not [fault.name for fault in lab.subject.faults if fault.name in shown]
@@ -164,17 +166,14 @@ async def test_the_environment_is_small_and_has_no_keys(lab: ProcessDeployment):
     assert front["COLOUR"] == "50% red, 50% green"
 
 
-async def test_the_operator_finds_its_tools(lab: ProcessDeployment):
-    def run(command: str) -> str:
-        return subprocess.check_output(["sh", "-c", command], env=lab.environment(), cwd=lab.root, text=True)
-
-    status = await asyncio.to_thread(run, "supervisorctl status")
+async def test_the_operator_finds_its_tools(lab: ProcessDeployment, by_operator: Callable[..., Awaitable[str]]):
+    status = await by_operator(lab, "supervisorctl status")
     assert [line.split()[:2] for line in status.splitlines()] == [
         ["front", "RUNNING"], ["link-front", "RUNNING"], ["store", "RUNNING"],
     ]  # fmt: skip
-    assert "redis-cli" in await asyncio.to_thread(run, "redis-cli --version")
-    assert "I am the store" in await asyncio.to_thread(run, "cat log/store.log")
-    assert "Python 3" in await asyncio.to_thread(run, "python3 --version")
+    assert "redis-cli" in await by_operator(lab, "redis-cli --version")
+    assert "I am the store" in await by_operator(lab, "cat log/store.log")
+    assert "Python 3" in await by_operator(lab, "python3 --version")
     assert (lab.root / "log/link-front.log").read_text().count("passing all traffic between front and store") == 1
 
 
@@ -191,15 +190,15 @@ async def test_two_labs_side_by_side(lab: ProcessDeployment, example: Subject, g
     assert await get(lab, "front", "/read") == (200, "2")
 
 
-async def test_down_leaves_the_record_and_the_logs(example: Subject):
+async def test_down_leaves_the_record_and_the_logs(example: Subject, boundary: str):
     lab = await ProcessDeployment.up(example)
     await lab.pause("front")
     control = lab.record.socket
-    family = kin(lab.run_id, lab.root)
+    family = kin(lab.record)
     await lab.down()
-    assert not kin(lab.run_id, lab.root)
+    assert not kin(lab.record)
     assert not [process for process in family if process.is_running()], "not even a zombie"
-    assert sorted(path.name for path in lab.root.iterdir()) == ["log"]
+    assert sorted(path.name for path in lab.record.root.iterdir()) == ["log"]
     assert sorted(path.name for path in lab.folder.iterdir()) == ["lab.json", "system"]
     assert not list(control.parent.glob(f"{control.name}*"))
     assert not labs()
@@ -218,7 +217,7 @@ async def test_what_an_operator_started_by_hand_goes_too(lab: ProcessDeployment)
 # ── bad input ──────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_port_that_is_taken_is_told_and_nothing_is_left(example: Subject):
+async def test_a_port_that_is_taken_is_told_and_nothing_is_left(example: Subject, boundary: str):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(PortTaken, match=f"port {port}, asked for as 'store'"):
@@ -234,7 +233,8 @@ async def test_a_wanted_port_is_used(example: Subject, unused_port: int):
         await lab.down()
 
 
-async def test_a_port_grabbed_in_between_is_replaced(get: Get):
+async def test_a_port_grabbed_in_between_is_replaced(get: Get, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(CHOICE, Choice.NONE)  # inside a boundary nobody else can have it
     told: list[str] = []
     lab = await ProcessDeployment.up(find_subject(HERE / "grabbing"), progress=told.append)
     try:
@@ -244,13 +244,14 @@ async def test_a_port_grabbed_in_between_is_replaced(get: Get):
         await lab.down()
 
 
-async def test_a_wanted_port_grabbed_in_between_is_told(unused_port: int):
+async def test_a_wanted_port_grabbed_in_between_is_told(unused_port: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(CHOICE, Choice.NONE)
     with pytest.raises(PortTaken, match=f"port {unused_port}, asked for as 'victim'"):
         await ProcessDeployment.up(find_subject(HERE / "grabbing"), ports={"victim": unused_port})
     assert not labs()
 
 
-async def test_a_process_that_dies_at_start_is_told_with_its_log(example: Subject):
+async def test_a_process_that_dies_at_start_is_told_with_its_log(example: Subject, boundary: str):
     class DeadOnArrival(type(example)):
         def blueprint(self, site: Site) -> Blueprint:
             good = super().blueprint(site)
@@ -280,7 +281,7 @@ async def test_a_run_id_is_used_once_and_must_be_a_name(lab: ProcessDeployment, 
     assert await get(lab, "front", "/read") == (200, "1")
 
 
-async def test_being_cancelled_on_the_way_up_leaves_nothing(example: Subject):
+async def test_being_cancelled_on_the_way_up_leaves_nothing(example: Subject, boundary: str):
     halfway = asyncio.Event()
     rising = asyncio.create_task(ProcessDeployment.up(example, progress=lambda _: halfway.set()))
     await halfway.wait()

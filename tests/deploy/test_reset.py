@@ -6,17 +6,17 @@ import asyncio
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from operatorlab.deploy.kin import kin
+from operatorlab.deploy.kin import alive, kin
 from operatorlab.deploy.processes import ProcessDeployment
 from operatorlab.deploy.records import read_record
 
 Get = Callable[..., Awaitable[tuple[int, str]]]
+Run = Callable[..., Awaitable[str]]
 
 
 def written(root: Path) -> dict[str, bytes]:
@@ -26,11 +26,6 @@ def written(root: Path) -> dict[str, bytes]:
         name = path.relative_to(root)
         found[str(name)] = b"" if name.parts[0] == "log" or name.name == "applied.json" else path.read_bytes()
     return found
-
-
-async def control(lab: ProcessDeployment, *words: str) -> str:
-    command = [lab.root / "bin" / "supervisorctl", *words]
-    return await asyncio.to_thread(subprocess.check_output, command, text=True)
 
 
 async def test_edits_data_logs_and_rules_are_as_new(lab: ProcessDeployment, get: Get):
@@ -54,53 +49,54 @@ async def test_edits_data_logs_and_rules_are_as_new(lab: ProcessDeployment, get:
     assert read_record(lab.run_id).supervisor_pid == supervisor, "supervisord is kept warm"
 
 
-async def test_a_changed_configuration_of_supervisord_is_undone(lab: ProcessDeployment, get: Get):
+async def test_a_changed_configuration_of_supervisord_is_undone(lab: ProcessDeployment, get: Get, by_operator: Run):
     conf = lab.root / "etc/supervisord.conf"
     text = conf.read_text()
     rogue = "\n[program:rogue]\ncommand=sleep 600\n"
     conf.write_text(text.replace("server.py etc/store.json", "server.py etc/none.json") + rogue)
-    await control(lab, "stop", "all")
-    await control(lab, "update")
-    await control(lab, "remove", "front")
+    await by_operator(lab, "supervisorctl stop all; supervisorctl update; supervisorctl remove front")
     await lab.reset()
     assert conf.read_text() == text
     assert await get(lab, "front", "/read") == (200, "1")
-    assert "rogue" not in await control(lab, "status")
+    assert "rogue" not in await by_operator(lab, "supervisorctl status")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
 async def test_a_supervisord_that_an_operator_broke_is_replaced(
     lab: ProcessDeployment, get: Get, number: signal.Signals
 ):
-    pid = read_record(lab.run_id).supervisor_pid
+    record = read_record(lab.run_id)
+    pid = record.supervisor_pid
     assert pid
     os.kill(pid, number)
-    if number is signal.SIGTERM:
-        await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    while number is signal.SIGTERM and alive(pid, record.supervisor_started):  # noqa: ASYNC110  it may be nobody's child here
+        await asyncio.sleep(0.01)
     await lab.reset()
     assert read_record(lab.run_id).supervisor_pid != pid
     assert await get(lab, "front", "/read") == (200, "1")
 
 
-async def test_starting_a_member_replaces_a_supervisord_that_is_gone(lab: ProcessDeployment, get: Get):
+async def test_starting_a_member_replaces_a_supervisord_that_is_gone(
+    lab: ProcessDeployment, get: Get, by_operator: Run
+):
     await get(lab, "front", "/read")
-    await control(lab, "shutdown")
+    await by_operator(lab, "supervisorctl shutdown")
     await lab.start("front")
     assert await get(lab, "front", "/read") == (200, "1")
-    assert [process.name() for process in kin(lab.run_id, lab.root)].count("supervisord") <= 1
+    assert [process.name() for process in kin(lab.record)].count("supervisord") <= 1
 
 
-async def test_a_member_can_start_though_an_operator_runs_one_by_hand(lab: ProcessDeployment, get: Get):
+async def test_a_member_can_start_though_an_operator_runs_one_by_hand(
+    lab: ProcessDeployment, get: Get, by_operator: Run
+):
     await lab.kill("store")
     line = next(x for x in (lab.root / "etc/supervisord.conf").read_text().splitlines() if "etc/store.json" in x)
-    command = line.removeprefix("command=").split()
-    by_hand = await asyncio.create_subprocess_exec(
-        *command, cwd=lab.root, env=lab.environment(), stderr=asyncio.subprocess.PIPE
-    )
-    assert by_hand.stderr
-    await by_hand.stderr.readline()
+    command = line.removeprefix("command=")
+    await by_operator(lab, f"{command} 2> tmp & until grep -q serving tmp; do :; done; echo $! > by-hand")
     await lab.start("store")
-    assert await by_hand.wait() == -signal.SIGKILL
+    called = (lab.root / "by-hand").read_text().strip()
+    state = await by_operator(lab, f"grep State: /proc/{called}/status")
+    assert "zombie" in state or "No such file" in state
     assert await get(lab, "front", "/read") == (200, "1")
 
 

@@ -299,7 +299,7 @@ class ComposeDeployment:
 
     async def reset(self, *, spare: Collection[int] = ()) -> None:
         """As new: every container started anew, and made anew where it is not made as it was. Proven at the end."""
-        await end_kin(self.run_id, self.record.root, spare=spare)
+        await end_kin(self.record, spare=spare)
         await self._renewal.renew()
 
     async def freshness(self) -> Mapping[str, str]:
