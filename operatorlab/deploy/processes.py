@@ -61,7 +61,7 @@ class ProcessDeployment:
         What dead labs left is removed first. With `keep` the lab outlives this process. `ports` are ports to
         use, by name; PortTaken if one is in use. StartFailed carries the log of a process that did not come up.
         """
-        await labs.cleanup()
+        await labs.cleanup(progress=progress)
         deployment = cls(subject, _begin(subject, run_id, keep))
         deployment._progress = progress
         try:
