@@ -97,7 +97,7 @@ async def test_unknown_names_are_told_with_what_there_is(lab):
             await deed("node-1", "node-2")
     with pytest.raises(BadParameter, match="3600"):
         await lab.delay("node-1", "redis", -1)
-    with pytest.raises(BadParameter, match="share of 1.5"):
+    with pytest.raises(BadParameter, match="more than 0, at most 1"):
         await lab.drop("node-1", "redis", share=1.5)
 
 
