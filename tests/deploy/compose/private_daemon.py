@@ -16,7 +16,6 @@ from operatorlab.deploy.compose.engine import find_daemon
 from operatorlab.deploy.compose.stack import AGENT_IMAGE, RELAY_IMAGE, read_stack
 from subjects.ratelimiter.subject import RateLimiter
 
-
 POOL = "10.242.77.0/24"
 _LET_PASS = ("FORWARD", "-s", POOL, "-d", POOL, "-j", "ACCEPT")
 

@@ -13,7 +13,12 @@ from operatorlab.subject import MemberState, NodeState
 
 from .private_daemon import POOL, PrivateDaemon
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    # docker-py forgets the socket of each connection that was refused
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture
