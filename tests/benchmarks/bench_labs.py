@@ -11,7 +11,7 @@ from operatorlab.registry import find_subject
 from operatorlab.subject import DEPLOYMENTS
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
-LABS, RESETS, COMMANDS = 3, 3, 10
+LABS, RESETS, COMMANDS = 2, 2, 10
 
 
 @pytest.fixture(autouse=True)

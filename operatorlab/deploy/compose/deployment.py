@@ -60,7 +60,9 @@ class ComposeDeployment:
         self.containers = Containers(self.engine, record.run_id)
         self._links = Links(self.stack, self.containers, self.ensure)
         self._packets = Packets(self.stack, self.containers, record.run_id)
-        self._recovery = Recovery(self.engine, self.containers, tuple(chain(*self.stack.stages)))
+        self._recovery = Recovery(
+            self.engine, self.containers, ("ingress", "agent", *chain(*self.stack.stages))
+        )  # Docker's own restart policy does not bring them back after every kind of end
         self._renewal = Renewal(self)
 
     def __repr__(self) -> str:
