@@ -1,5 +1,6 @@
 """What the whole suite shares: a browser without a network, a Docker lab, and the proof that nothing is left."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import docker
 import psutil
 import pytest
 import pytest_asyncio
@@ -80,11 +82,31 @@ def _of_labs_below(folder):
     return found
 
 
+def _of_containers(folder):
+    """Containers and networks of labs whose record lies below `folder`. Nothing where there is no Docker."""
+    runs = {path.parent.name for path in folder.glob("**/runs/*/lab.json") if '"docker":"' in _text(path)}
+    if not runs:
+        return []
+    try:
+        with contextlib.closing(docker.DockerClient(base_url=find_daemon(), timeout=5)) as client:
+            label = {"label": "operatorlab.run"}
+            found = [(one.name, one.labels) for one in client.containers.list(all=True, filters=label)]
+            found += [(one.name, one.attrs["Labels"]) for one in client.networks.list(filters=label)]
+    except (EnvironmentTrouble, docker.errors.DockerException):
+        return []
+    return [name for name, labels in found if labels["operatorlab.run"] in runs]
+
+
+def _text(path):
+    return path.read_text(errors="replace").replace(" ", "")
+
+
 def pytest_sessionfinish(session):
-    """A suite that leaves a process behind has failed, whatever its tests say."""
+    """A suite that leaves a process, a container or a network behind has failed, whatever its tests say."""
     if hasattr(session.config, "workerinput"):
         return
-    left = _of_labs_below(session.config._tmp_path_factory.getbasetemp())
+    folder = session.config._tmp_path_factory.getbasetemp()
+    left = _of_labs_below(folder) + _of_containers(folder)
     session.config.stash[LEFT] = left
     if left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -93,7 +115,7 @@ def pytest_sessionfinish(session):
 def pytest_terminal_summary(terminalreporter, config):
     left = config.stash.get(LEFT, [])
     terminalreporter.line(
-        "\n".join(["processes left behind:", *left]) if left else "no process of a lab is left behind"
+        "\n".join(["left behind:", *left]) if left else "no process, container or network of a lab is left behind"
     )
 
 

@@ -78,7 +78,7 @@ class ProcessDeployment:
         use, by name; PortTaken if one is in use. `boundary` is `auto`, `none` or `required`; without one,
         $OPERATORLAB_BOUNDARY, else `auto`. StartFailed carries the log of a process that did not come up.
         """
-        await labs.cleanup()
+        await labs.cleanup(progress=progress)
         allowed = await asyncio.to_thread(chosen, boundary)
         deployment = cls(subject, _begin(subject, run_id, keep, allowed))
         deployment._progress = progress

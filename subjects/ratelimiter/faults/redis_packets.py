@@ -64,8 +64,8 @@ class RedisOneWay(_Packets):
 
 class RedisLoss(_Packets):
     name = "redis_loss"
-    summary = "one packet in seven between a node and Redis is lost"
+    summary = "three packets in ten between a node and Redis are lost"
     kind = FaultKind.PACKET_LOSS
-    expected = ("high_latency",)
-    share = 0.15
-    lost = "one packet in seven is lost"
+    expected = ("high_latency", "redis_disconnected")
+    share = 0.3
+    lost = "three packets in ten are lost"
