@@ -8,6 +8,7 @@ import selectors
 import shlex
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -177,7 +178,8 @@ def _outsider(engine: Any, name: str) -> Iterator[Any]:
             RELAY_IMAGE, ["python", "-c", _LISTENER], detach=True, init=True, name=name, network=name
         )
         try:
-            next(container.logs(stream=True))
+            while b"ready" not in container.logs():
+                time.sleep(0.1)
             container.reload()
             yield container
         finally:
