@@ -109,15 +109,16 @@ class Escapes:
 
     def outside(self) -> dict[str, object]:
         """Everything that a try could have reached or changed, as seen from here."""
-        engine, project = self.other.engine, self.other.project
-        theirs = engine.containers.list(all=True, filters={"label": f"com.docker.compose.project={project}"})
+        engine = self.other.engine
+        theirs = [engine.containers.get(self.other.id(name)) for name in ("node-1", "node-2", "node-3", "keeper")]
         mine = [self.harness(service) for service in ("ingress", "reader", "agent", "observer")]
         found = [*theirs, *mine, self.outsider, engine.containers.get(self.other.stranger)]
-        things = [*engine.containers.list(all=True), *engine.networks.list(), *engine.volumes.list()]
+        names = [name for one in engine.api.containers(all=True) for name in one["Names"]]
+        names += [one["Name"] for one in [*engine.api.networks(), *(engine.api.volumes()["Volumes"] or ())]]
+        tags = [tag for image in engine.api.images() for tag in image["RepoTags"] or ()]
         return {
             "containers": sorted((_looks(one.attrs, execs=one not in mine[2:]) for one in found), key=str),
-            "made": [one.name for one in things if self.token in one.name],
-            "images": [tag for image in engine.images.list() for tag in image.tags if self.token in tag],
+            "made": [name for name in (*names, *tags) if self.token in name],
             "listeners": [wire.touched for wire in self.wires],
             "outsider": self.outsider.logs(),
             "files": {path.name: path.read_text() for path in (self.folder / "outside").iterdir()},
@@ -197,7 +198,7 @@ def _names(lab: Escapes) -> dict[str, str]:
         *("--name", f"{project}_node-1_9", *(word for pair in labels.items() for word in ("-l", "=".join(pair)))),
         *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true"),
         *("--tmpfs", "/tmp:size=8m,mode=1777", "-m", "192m", "--cpus", "1", "--pids-limit", "64"),
-        *("--network", f"{project}_lab", "--dns", "127.0.0.1", "--dns-opt", "timeout:1", "--dns-opt", "attempts:1"),
+        *("--dns", "127.0.0.1", "--dns-opt", "timeout:1", "--dns-opt", "attempts:1"),
         *("--log-driver", "json-file", "--log-opt", "max-size=2m", "--log-opt", "max-file=2"),
     ]
     things = [lab.harness(service) for service in ("ingress", "reader", "agent")]
@@ -210,12 +211,14 @@ def _names(lab: Escapes) -> dict[str, str]:
     bridge = f"br-{other.engine.networks.get(f'{project}_lab').id[:12]}"
     return {
         "PROJECT": project, "NODE": f"{project}_node-1_1", "IMAGE": "operatorlab/ratelimiter:0.1.0",
-        "LIKE": " ".join(like), "INGRESS": things[0].name, "INGRESS_ID": things[0].id, "FOREIGN": " ".join(foreign),
+        "LIKE": " ".join(like), "NET": f"--network {project}_lab",
+        "INGRESS": things[0].name, "INGRESS_ID": things[0].id, "FOREIGN": " ".join(foreign),
         "OTHER": other.project, "STRANGER": other.stranger, "TOKEN": lab.token,
         "CANARY": str(lab.folder / "outside" / "canary"), "LANDING": str(lab.folder / "outside"),
         "HOME_OF_LAB": str(lab.deployment.folder), "AUDIT": str(lab.audit),
         "PORT": str(lab.wires[0].port), "LOOPBACK_PORT": str(lab.wires[1].port),
-        "HOST4": " ".join(v4), "HOST6": " ".join(v6), "MAC": Path(f"/sys/class/net/{bridge}/address").read_text().strip(),
+        "HOST4": " ".join(v4), "HOST6": " ".join(v6),
+        "MAC": Path(f"/sys/class/net/{bridge}/address").read_text().strip(),
         "OUTSIDER": _address(lab.outsider), "OTHER_NODE": _address(things[3]), "EDGE": _address(things[0], "_edge"),
         "GATEWAYS": " ".join(subnet.rsplit(".", 1)[0] + f".{int(subnet.split('/')[0].rsplit('.', 1)[1]) + 1}"
                              for subnet in subnets.values()),
@@ -232,7 +235,7 @@ Try = Callable[..., str]
 
 @pytest.fixture
 def attempt(lab: Escapes) -> Try:
-    """Runs a try: it must get nowhere, change nothing outside, be refused `refused` times on record, and harm no lab."""
+    """Runs a try: it must get nowhere, change nothing outside, be refused so often on record, and harm no lab."""
 
     def check(command: str, *, refused: int = 0, mode: Mode = Mode.OPERATE, timeout_s: float = 40) -> str:
         before, seen = lab.outside(), lab.last_event()

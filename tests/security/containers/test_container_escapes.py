@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import pytest
+
+from .places import PLACES, within
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -29,19 +30,21 @@ FLAGS = (
 
 @pytest.mark.parametrize("flag", FLAGS)
 def test_a_container_that_would_reach_the_host(attempt: Any, flag: str) -> None:
+    network = "" if flag.startswith("--network") else "$NET"
     attempt(
-        f"docker run -d $LIKE {flag} $IMAGE sleep 1 && docker rm -f ${{PROJECT}}_node-1_9 && echo got-out", refused=1
+        f"docker run -d $LIKE {network} {flag} $IMAGE sleep 1 && docker rm -f ${{PROJECT}}_node-1_9 && echo got-out",
+        refused=1,
     )
 
 
 def test_the_same_container_without_such_a_flag_is_made(lab: Any) -> None:
-    made = lab.run("docker create $LIKE $IMAGE && docker rm ${PROJECT}_node-1_9")
+    made = lab.run("docker create $LIKE $NET $IMAGE && docker rm ${PROJECT}_node-1_9")
     assert made.exit_code == 0, made.stderr
 
 
 def test_what_is_hidden_of_the_kernel_stays_hidden(lab: Any) -> None:
     """Docker's client sends two empty lists for this, which the guard takes for nothing at all."""
-    made = lab.run("docker create $LIKE --security-opt systempaths=unconfined $IMAGE").stdout.strip()
+    made = lab.run("docker create $LIKE $NET --security-opt systempaths=unconfined $IMAGE").stdout.strip()
     host = lab.other.engine.api.inspect_container(made)["HostConfig"]
     lab.run(f"docker rm {made}")
     assert "/proc/kcore" in host["MaskedPaths"]
@@ -67,14 +70,16 @@ def test_containers_of_others(attempt: Any, verb: str) -> None:
 OTHERS = {
     "images": "docker pull $TOKEN; docker build -t $TOKEN - <<< 'FROM scratch'; docker save $IMAGE; docker tag $IMAGE "
     "$TOKEN; docker rmi -f $IMAGE; docker history $IMAGE; echo | docker import - $TOKEN; docker push $IMAGE",
-    "networks": "docker network create $TOKEN; docker network rm ${PROJECT}_edge ${PROJECT}_lab; docker network prune -f",
+    "networks": "docker network create $TOKEN; docker network rm ${PROJECT}_edge ${PROJECT}_lab; "
+    "docker network prune -f",
     "a way out": "for n in bridge host none ${PROJECT}_edge ${PROJECT}_view ${OTHER}_lab; do "
     "docker network connect $n $NODE && echo got-out; docker network inspect $n; done",
     "volumes": "docker volume create $TOKEN; docker volume create -d local -o type=none -o o=bind -o device=/ $TOKEN; "
     "docker volume prune -f",
-    "the daemon": "docker system df; docker system prune -af; docker swarm init; docker plugin ls; docker plugin install "
-    "--grant-all-permissions $TOKEN; docker secret ls; docker config ls; docker service ls; docker node ls",
-    "pruning": "docker container prune -f; docker image prune -af; docker builder prune -af; docker checkpoint ls $NODE",
+    "the daemon": "docker system df; docker system prune -af; docker swarm init; docker plugin ls; "
+    "docker plugin install --grant-all-permissions $TOKEN; docker secret ls; docker config ls; "
+    "docker service ls; docker node ls",
+    "pruning": "docker container prune -f; docker image prune -af; docker builder prune -af",
     "own members, out of bounds": "docker exec --privileged $NODE echo got-out; docker cp $NODE:/etc/passwd /tmp/; "
     "docker commit $NODE $TOKEN; docker export $NODE; docker update -m 8g --memory-swap 8g $NODE; "
     "docker update --pids-limit -1 $NODE; docker update --cpus 64 $NODE",
@@ -151,7 +156,8 @@ BY_HAND = {
     "http://d/containers/$NODE/exec",
     "too large": f"head -c 3000000 /dev/zero | {POST} --data-binary @- http://d/containers/$NODE/exec",
     "another case": f"{POST} -d '{{\"cmd\":[\"id\"],\"privileged\":true}}' http://d/containers/$NODE/exec",
-    "twice": f"{POST} -d '{{\"Cmd\":[\"id\"],\"Privileged\":false,\"Privileged\":true}}' http://d/containers/$NODE/exec",
+    "twice": f"{POST} -d '{{\"Cmd\":[\"id\"],\"Privileged\":false,\"Privileged\":true}}' "
+    "http://d/containers/$NODE/exec",
     "a web socket": f"{CURL} -H 'Upgrade: websocket' -H 'Connection: Upgrade' http://d/containers/$NODE/attach/ws",
     "BuildKit's session": f"{POST} -H 'Upgrade: h2c' -H 'Connection: Upgrade' http://d/session",
     "an exec of others": f"{POST} -d '{{}}' http://d/exec/$STRANGER/start",
@@ -176,33 +182,35 @@ def test_a_request_behind_another(attempt: Any) -> None:
 
 def test_a_request_in_a_hijacked_stream(attempt: Any) -> None:
     said = attempt(
-        f'printf "{SECOND}" | docker exec -i $NODE cat; printf "{SECOND}" | timeout 3 docker attach --sig-proxy=false $NODE'
+        f'printf "{SECOND}" | docker exec -i $NODE cat; '
+        f'printf "{SECOND}" | timeout 3 docker attach --sig-proxy=false $NODE'
     )
     assert "HTTP/1.1 2" not in said
 
 
 # ── the kernel and the host, from the operator's container and, as root, from members ───────────────────────────────
 
-PLACES = {
-    "agent": "bash",
-    "node-1": "docker exec -i -u 0 -e CANARY=$CANARY -e LANDING=$LANDING -e AUDIT=$AUDIT -e MAC=$MAC $NODE bash",
-    "redis": "docker exec -i -u 0 -e CANARY=$CANARY -e LANDING=$LANDING -e AUDIT=$AUDIT ${PROJECT}_redis_1 bash",
+SYSCALLS = """
+import ctypes
+c = ctypes.CDLL(None, use_errno=True)
+calls = {
+    "init_module": (175, 0, 0, 0), "finit_module": (313, 0, 0, 0), "kexec_load": (246, 0, 0, 0, 0), "iopl": (172, 3),
+    "reboot, of which this only says what Ctrl-Alt-Del does": (169, 0xFEE1DEAD, 672274793, 0),
+    "swapoff": (168, b"/x"), "bpf": (321, 0, b"x" * 99, 72), "perf": (298, b"\\0" * 128, -1, 0, -1, 0),
+    "handle": (304, 3, b"\\0" * 64, 0), "setns": (308, 0, 0), "keys": (250, 0, -3, 1), "unshare": (272, 0x10000000),
+    "pivot": (155, b"/", b"/"),
 }
-SYSCALLS = (
-    "import ctypes, os\nc = ctypes.CDLL(None, use_errno=True)\n"
-    "for n, a in {'init_module': (175, 0, 0, 0), 'finit_module': (313, 0, 0, 0), 'reboot': (169, 0xfee1dead, 672274793, "
-    "0), 'kexec_load': (246, 0, 0, 0, 0), 'iopl': (172, 3), 'swapoff': (168, b'/x'), 'bpf': (321, 0, b'x' * 99, 72), "
-    "'perf': (298, b'\\0' * 128, -1, 0, -1, 0), 'handle': (304, 3, b'\\0' * 64, 0), 'setns': (308, 0, 0), 'keys': "
-    "(250, 0, -3, 1), 'unshare': (272, 0x10000000), 'pivot': (155, b'/', b'/')}.items():\n"
-    "    if c.syscall(*a) != -1: print('got-out', n)\n"
-)
+for name, call in calls.items():
+    if c.syscall(*call) != -1:
+        print("got-out", name)
+"""
 ON_HOST = {
     "mounts": "mkdir -p /tmp/m; mount -t tmpfs x /tmp/m && echo got-out; mount --bind / /tmp/m && echo got-out; "
     "mount -t proc p /tmp/m && echo got-out; mount -o remount,rw / && echo got-out; umount /proc && echo got-out",
     "devices": "for d in 'b 8 0' 'b 254 0' 'c 1 1' 'c 1 11'; do rm -f /tmp/d; mknod /tmp/d $d && echo got-out; done; "
     "ls /dev | grep -E '^(sd|vd|nvme|mem|kmsg|loop|dm-|kvm|fuse)' && echo got-out",
-    "kernel settings": "for f in kernel/core_pattern kernel/hostname kernel/modprobe net/ipv4/ip_forward vm/drop_caches "
-    "kernel/randomize_va_space; do (echo x > /proc/sys/$f) && echo got-out; done",
+    "kernel settings": "for f in kernel/core_pattern kernel/hostname kernel/modprobe net/ipv4/ip_forward "
+    "vm/drop_caches kernel/randomize_va_space; do (echo x > /proc/sys/$f) && echo got-out; done",
     "sysrq": "(echo h > /proc/sysrq-trigger) && echo got-out",
     "control groups": "for f in $(find /sys/fs/cgroup -name release_agent -o -name memory.limit_in_bytes -o -name "
     "pids.max -o -name devices.allow); do (echo 9999999 > $f) && echo got-out; done; mkdir /sys/fs/cgroup/memory/x && "
@@ -212,12 +220,13 @@ ON_HOST = {
     "dmesg && echo got-out; head -c1 /dev/mem && echo got-out",
     "namespaces": "unshare -Ur true && echo got-out; unshare -m true && echo got-out; "
     "nsenter -t 1 -m -p true && echo got-out; chroot / true && echo got-out",
-    "files of the host": "cat $CANARY && echo got-out; cat /proc/1/root$CANARY && echo got-out; cat $AUDIT && echo got-out;"
-    " touch $LANDING/x && echo got-out; ls /var/lib/docker && echo got-out; ls /var/run/docker.sock /run/docker.sock && "
-    "echo got-out; find / -xdev -name 'audit.db*' | grep . && echo got-out",
+    "files of the host": "cat $CANARY && echo got-out; cat /proc/1/root$CANARY && echo got-out; cat $AUDIT && "
+    "echo got-out; touch $LANDING/x && echo got-out; ls /var/lib/docker && echo got-out; "
+    "ls /var/run/docker.sock /run/docker.sock && echo got-out; find / -xdev -name 'audit.db*' | grep . && echo got-out",
     "processes of the host": "grep -la dockerd /proc/[0-9]*/comm && echo got-out; "
     "cat /proc/*/cmdline | tr '\\0' '\\n' | grep '[o]peratorlab.sandbox.guard' && echo got-out",
-    "the key": "cat /proc/*/environ | tr '\\0' '\\n'; env; cat /proc/*/cmdline | grep -a '[s]k-ant-' && echo got-out; "
+    "the key": "cat /proc/*/environ | tr '\\0' '\\n'; env; "
+    "cat /proc/*/cmdline | grep -aE '[s]k-ant-canary-[0-9a-f]{24}' && echo got-out; "
     "grep -rsl sk-ant-canary- /etc /lab /run /opt /root /home /srv /var && echo got-out",
     "identity": "hostname x && echo got-out; date -s now && echo got-out; nice -n -5 true 2>&1 | grep -q . || "
     "echo got-out; su nobody -s /bin/true && echo got-out",
@@ -229,14 +238,10 @@ ON_HOST = {
 }  # fmt: skip
 
 
-def within(place: str, script: str, program: str = "") -> str:
-    return f"printf %s {shlex.quote(script)} | {PLACES[place].removesuffix('bash')}{program or 'bash'}"
-
-
 @pytest.mark.parametrize("what", ON_HOST)
 @pytest.mark.parametrize("place", PLACES)
 def test_the_host(attempt: Any, place: str, what: str) -> None:
-    attempt(f"export CANARY LANDING AUDIT; {within(place, ON_HOST[what])}")
+    attempt(within(place, ON_HOST[what]))
 
 
 @pytest.mark.parametrize("place", ["agent", "node-1"])
@@ -248,104 +253,6 @@ def test_the_guards_socket_and_the_desk(lab: Any, attempt: Any) -> None:
     attempt(
         "rm -f /run/guard/docker.sock && echo got-out; mv /run/guard/docker.sock /run/guard/x && echo got-out; "
         "touch /run/guard/x && echo got-out; mount -o remount,rw /run/guard && echo got-out; ls -a /run/guard /run; "
-        "chmod 777 /run/guard && echo got-out; echo x >> /lab/.env && echo got-out; rm /lab/compose.yaml && echo got-out"
+        "chmod 777 /run/guard && echo got-out; echo x >> /lab/.env && echo got-out; "
+        "rm /lab/compose.yaml && echo got-out"
     )
-
-
-# ── networks ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-CONNECT = """
-import socket, sys, threading
-def call(host, port):
-    try:
-        socket.create_connection((host, port), 4).close()
-        print("got-out", host, port, flush=True)
-    except OSError:
-        pass
-    try:
-        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind) as udp:
-            udp.sendto(b"got-out", address)
-    except OSError:
-        pass
-threads = [threading.Thread(target=call, args=(one.rpartition(",")[0], int(one.rpartition(",")[2]))) for one in sys.argv[1:]]
-for one in threads: one.start()
-for one in threads: one.join()
-"""
-TARGETS = {
-    "loopback of the host": "127.0.0.1,$PORT 127.0.0.1,$LOOPBACK_PORT ::1,$PORT localhost,$LOOPBACK_PORT",
-    "addresses of the host": "$(for a in $HOST4 $GATEWAYS; do echo $a,$PORT; done)",
-    "addresses of the host, version 6": "$(for a in $HOST6; do echo $a,$PORT $a%eth0,$PORT; done)",
-    "names of the host": "host.docker.internal,$PORT gateway.docker.internal,$PORT",
-    "somebody's container": "$OUTSIDER,8000",
-    "another lab": "$OTHER_NODE,80 $OTHER_NODE,8000",
-    "the edge": "$EDGE,7000 $EDGE,7001",
-}
-
-
-@pytest.mark.parametrize("place", ["agent", "node-1"])
-@pytest.mark.parametrize("target", TARGETS)
-def test_networks(attempt: Any, place: str, target: str) -> None:
-    attempt(within(place, CONNECT, f"python3 - {TARGETS[target]}"))
-
-
-FRAMES = """
-import socket, struct, sys
-mac, port = bytes.fromhex(sys.argv[1].replace(":", "")), int(sys.argv[2])
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3)
-s.bind(("eth0", 0))
-def sum16(b):
-    b += b"\\0" * (len(b) % 2)
-    t = sum(struct.unpack(f"!{len(b) // 2}H", b))
-    while t >> 16: t = (t & 0xffff) + (t >> 16)
-    return ~t & 0xffff
-for to in sys.argv[3:]:
-    six = ":" in to
-    family = socket.AF_INET6 if six else socket.AF_INET
-    target, source = socket.inet_pton(family, to), socket.inet_pton(family, "fe80::1234" if six else socket.gethostbyname(socket.gethostname()))
-    udp = struct.pack("!HHHH", 4444, port, 15, 0) + b"got-out"
-    if six:
-        udp = udp[:6] + struct.pack("!H", sum16(source + target + struct.pack("!II", 15, 17) + udp)) + udp[8:]
-        packet = b"\\x86\\xdd" + struct.pack("!IHBB", 6 << 28, 15, 17, 64) + source + target + udp
-    else:
-        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 35, 1, 0, 64, 17, 0, source, target)
-        packet = b"\\x08\\0" + head[:10] + struct.pack("!H", sum16(head)) + head[12:] + udp
-    for _ in range(3): s.send(mac + s.getsockname()[4] + packet)
-"""
-
-
-@pytest.mark.parametrize("place", ["agent", "node-1"])
-def test_frames_written_by_hand_to_the_hosts_end_of_the_bridge(attempt: Any, place: str) -> None:
-    said = attempt(within(place, FRAMES, "python3 - $MAC $PORT $HOST4 $HOST6"))
-    assert "PermissionError" in said
-
-
-INTERFACES = (
-    "ip route add 0.0.0.0/0 dev eth0 && echo got-out; ip addr add 10.213.255.9/24 dev eth0 && echo got-out; "
-    "ip link set eth0 promisc on && echo got-out; ip link add x type dummy && echo got-out; "
-    "ip -6 addr add fe80::9/64 dev eth0 && echo got-out; iptables -L && echo got-out; "
-    "python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1); print(\"got-out\")'"
-)
-
-
-def test_interfaces_and_routes(attempt: Any) -> None:
-    attempt(INTERFACES)
-
-
-def test_names_of_the_outside_are_asked_of_nobody(lab: Any, attempt: Any) -> None:
-    """Docker's resolver passes what it does not know on to 127.0.0.1 within the container itself."""
-    listen = (
-        "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('127.0.0.1', 53))\n"
-        "print('up', flush=True)\nprint(b'leak' in s.recv(512) and 'asked here')"
-    )
-    said = attempt(f"timeout 10 python3 -c {shlex.quote(listen)} & sleep 1; getent hosts leak.example.invalid; wait")
-    assert "asked here" in said
-
-
-def test_what_an_operator_may_still_do(lab: Any) -> None:
-    may = (
-        "ping -c1 -W2 node-1 && curl -sf http://node-1:8000/ready && redis-cli -h redis ping && docker restart -t1 $NODE"
-        " && strace -c true && cd /lab && docker-compose ps && dig +short node-2"
-    )
-    done = lab.run(may)
-    assert done.exit_code == 0, done.stdout + done.stderr

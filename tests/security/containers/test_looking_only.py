@@ -11,18 +11,24 @@ from operatorlab.sandbox import Mode
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 READS = (
-    "docker ps --format '{{.Names}}' | grep node-1", "docker logs --tail 5 $NODE", "docker inspect $NODE", "docker top $NODE",
+    "docker ps --format '{{.Names}}' | grep node-1", "docker logs --tail 5 $NODE", "docker inspect $NODE",
+    "docker top $NODE",
     "docker stats --no-stream $NODE", "docker network inspect ${PROJECT}_lab", "docker info", "docker version",
     "docker diff $NODE", "docker port $NODE", "docker images", "docker-compose ps", "curl -sf http://node-1:8000/ready",
-    "curl -sf http://node-2:8000/metrics", "curl -sf http://node-3:8000/api/limits", "curl -sfI http://prometheus:9090/graph",
+    "curl -sf http://node-2:8000/metrics", "curl -sf http://node-3:8000/api/limits",
+    "curl -sfI http://prometheus:9090/-/healthy",
     "curl -sf 'http://prometheus:9090/api/v1/query?query=up' | jq -e .data",
 )  # fmt: skip
 CURL = "curl -s -m 10 -o /tmp/said -w 'status %{http_code}\\n'"
 DOCKER = (
-    "exec $NODE echo got-out", "kill $NODE", "stop $NODE", "restart $NODE", "pause $NODE", "rm -f $NODE", "update -m 64m $NODE",
-    "rename $NODE ${PROJECT}_node-1_2", "attach --no-stdin $NODE", "run -d $LIKE $IMAGE", "cp $NODE:/etc/passwd /tmp/",
-    "network disconnect ${PROJECT}_lab $NODE", "network connect ${PROJECT}_lab $NODE", "compose up -d --force-recreate node-1",
-    "compose down", "wait $NODE", "exec $INGRESS echo got-out", "logs $INGRESS", "commit $NODE $TOKEN", "create -v /:/x $IMAGE",
+    "exec $NODE echo got-out", "kill $NODE", "stop $NODE", "restart $NODE", "pause $NODE", "rm -f $NODE",
+    "update -m 64m $NODE",
+    "rename $NODE ${PROJECT}_node-1_2", "attach --no-stdin $NODE", "run -d $LIKE $NET $IMAGE",
+    "cp $NODE:/etc/passwd /tmp/",
+    "network disconnect ${PROJECT}_lab $NODE", "network connect ${PROJECT}_lab $NODE",
+    "compose up -d --force-recreate node-1",
+    "compose down", "wait $NODE", "exec $INGRESS echo got-out", "logs $INGRESS", "commit $NODE $TOKEN",
+    "create -v /:/x $IMAGE",
 )  # fmt: skip
 REFUSED_BY_READER = {
     "POST": "-X POST http://node-1:8000/check -d '{}'",
