@@ -18,7 +18,6 @@ TOOLS = [
     "dig",
     "ip",
     "ss",
-    "tcpdump",
     "strace",
     "htop",
     "vim",

@@ -169,7 +169,6 @@ def _agent(folder: Path, mode: str, network: str) -> dict[str, Any]:
         "networks": [network],
         "volumes": [*desk, f"{folder / 'guard' / mode}:/run/guard:ro"],
         "tmpfs": ["/lab:size=64m,mode=755", "/tmp:size=64m,mode=1777", "/root:size=16m,mode=700"],  # noqa: S108
-        "cap_add": ["NET_RAW"],  # tcpdump and ping; the network holds nothing but the lab
         "mem_limit": "512m",
         "pids_limit": 256,
         "cpus": 1.0,
