@@ -21,6 +21,7 @@ FILES = 4096
 FILE_BYTES = 512 << 20
 LAB_BYTES, TMP_BYTES, SHM_BYTES, RUN_BYTES = 512 << 20, 64 << 20, 64 << 20, 1 << 20
 _MEMORY = 3 << 30
+_SHARES = 4096  # of the processor: as much as four busy processes, however many there are
 _ROOT = Path("/sys/fs/cgroup")
 _GONE_WITHIN_S = 3.0
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
@@ -74,6 +75,8 @@ def make_groups(groups: Iterable[Path]) -> None:
             ("memory.max", memory()),
             ("memory.swap.max", 0),
             ("pids.max", PROCESSES),
+            ("cpu.shares", _SHARES),
+            ("cpu.weight", _SHARES * 100 // 1024),
         ):
             if (group / name).exists():
                 (group / name).write_text(f"{value}\n")
@@ -103,7 +106,7 @@ def _parents() -> list[Path]:
     return [folder for folder in found if os.access(folder, os.W_OK)]
 
 
-_V1 = ("memory", "pids")
+_V1 = ("memory", "pids", "cpu")
 
 
 def _controls(folder: Path) -> bool:

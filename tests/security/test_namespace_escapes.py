@@ -82,9 +82,8 @@ TRIES = {
     "&& echo BREACH; unshare -Urm sh -c 'umount /etc/passwd || umount /proc' && echo BREACH",
     "a new proc in a user namespace": "unshare -Urmpf --mount-proc sh -c 'cat /proc/*/environ' | "
     "grep -a -i anthropic && echo BREACH",
-    "the lab's network from a user namespace": "unshare -Ur " + _C.format(
-        'socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0); print("BREACH")'
-    ),
+    "the lab's network from a user namespace": "unshare -Ur "
+    + _C.format('socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0); print("BREACH")'),
     "a device in a user namespace": "unshare -Ur sh -c 'mknod /tmp/d b 254 0 && head -c 1 /tmp/d' && echo BREACH",
     "control groups in a user namespace": "unshare -UrmC sh -c '(mount -t cgroup -o memory x /tmp || "
     "mount -t cgroup2 x /tmp) && (mkdir /tmp/x || echo -1 > /tmp/memory.limit_in_bytes || echo max > /tmp/memory.max || "
@@ -114,7 +113,7 @@ TRIES = {
     + _C.format('print("BREACH") if libc.syscall(250, 10, -3, b"user", b"{secret}", 0) > 0 else 0'),
     "kernel memory": "head -c 1 /proc/kcore && echo BREACH; head -c 1 /dev/mem && echo BREACH",
     "typing into a terminal": _C.format(
-        "import fcntl\nfor fd in (0, 1, 2):\n    try: fcntl.ioctl(fd, 0x5412, b\"x\"); print(\"BREACH\")\n"
+        'import fcntl\nfor fd in (0, 1, 2):\n    try: fcntl.ioctl(fd, 0x5412, b"x"); print("BREACH")\n'
         "    except OSError: pass"
     )
     + "; cat < /dev/tty && echo BREACH",

@@ -87,7 +87,9 @@ async def attempted(deed) -> None:
 
 
 @pytest.mark.parametrize("name", RUIN)
-async def test_a_ruined_lab_is_as_new_after_a_reset(victim: ProcessDeployment, host: Host, run: Exec, name: str) -> None:
+async def test_a_ruined_lab_is_as_new_after_a_reset(
+    victim: ProcessDeployment, host: Host, run: Exec, name: str
+) -> None:
     before = psutil.virtual_memory().available
     command = RUIN[name].replace("{victim}", str(host.victim)).replace("{path}", str(host.listeners[3].getsockname()))
     try:
@@ -134,7 +136,15 @@ async def test_a_link_that_is_planted_is_never_followed(
     where, _ = LINKS[name]
     outside = tmp_path / "outside"
     (outside / "links").mkdir(parents=True)
-    planted = ("front-store.json", "applied.json", "store.log", "front.log", "supervisord.log", "supervisord.conf", "python")
+    planted = (
+        "front-store.json",
+        "applied.json",
+        "store.log",
+        "front.log",
+        "supervisord.log",
+        "supervisord.conf",
+        "python",
+    )
     for file in planted:
         (outside / file).write_text(host.secret)
     seen = _tree(tmp_path)
