@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+DEPLOYMENT ?= processes
 BIN := $(VENV)/bin
 LOCK := requirements.lock
 PYTEST ?= -n 2 --dist loadgroup
@@ -38,8 +39,8 @@ $(VENV)/.dev: $(VENV)/.run
 	@touch $@
 
 .PHONY: demo
-demo: $(VENV)/.run  ## Break a real cluster and watch an operator repair it (no Docker, no API key)
-	@$(BIN)/operatorlab run notebooks/00_quickstart.ipynb
+demo: $(VENV)/.run $(if $(filter compose,$(DEPLOYMENT)),images)  ## Break a real cluster, watch an operator repair it (DEPLOYMENT=compose: in containers)
+	@$(BIN)/operatorlab run notebooks/00_quickstart.ipynb -p deployment $(DEPLOYMENT)
 
 .PHONY: lab
 lab: $(VENV)/.run  ## Open JupyterLab on the notebooks
@@ -60,6 +61,10 @@ bench: $(VENV)/.dev  ## Measure, and print ratios
 .PHONY: check
 check: $(VENV)/.dev  ## Lint, format and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+.PHONY: images
+images:  ## Make the images of the compose stacks (pulled, or from Debian packages)
+	@compose/build
 
 .PHONY: screenshot
 screenshot: $(VENV)/.dev  ## Make docs/quickstart.png from the notebook in a real JupyterLab

@@ -1,9 +1,17 @@
-"""What the whole suite shares: a real browser without a network, and the proof that nothing is left running."""
+"""What the whole suite shares: a browser without a network, a Docker lab, and the proof that nothing is left."""
 
+import contextlib
 import os
+import secrets
 import shutil
+import subprocess
+import tarfile
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import docker
 import psutil
 import pytest
 import pytest_asyncio
@@ -74,11 +82,31 @@ def _of_labs_below(folder):
     return found
 
 
+def _of_containers(folder):
+    """Containers and networks of labs whose record lies below `folder`. Nothing where there is no Docker."""
+    runs = {path.parent.name for path in folder.glob("**/runs/*/lab.json") if '"docker":"' in _text(path)}
+    if not runs:
+        return []
+    try:
+        with contextlib.closing(docker.DockerClient(base_url=find_daemon(), timeout=5)) as client:
+            label = {"label": "operatorlab.run"}
+            found = [(one.name, one.labels) for one in client.containers.list(all=True, filters=label)]
+            found += [(one.name, one.attrs["Labels"]) for one in client.networks.list(filters=label)]
+    except (EnvironmentTrouble, docker.errors.DockerException):
+        return []
+    return [name for name, labels in found if labels["operatorlab.run"] in runs]
+
+
+def _text(path):
+    return path.read_text(errors="replace").replace(" ", "")
+
+
 def pytest_sessionfinish(session):
-    """A suite that leaves a process behind has failed, whatever its tests say."""
+    """A suite that leaves a process, a container or a network behind has failed, whatever its tests say."""
     if hasattr(session.config, "workerinput"):
         return
-    left = _of_labs_below(session.config._tmp_path_factory.getbasetemp())
+    folder = session.config._tmp_path_factory.getbasetemp()
+    left = _of_labs_below(folder) + _of_containers(folder)
     session.config.stash[LEFT] = left
     if left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -87,5 +115,148 @@ def pytest_sessionfinish(session):
 def pytest_terminal_summary(terminalreporter, config):
     left = config.stash.get(LEFT, [])
     terminalreporter.line(
-        "\n".join(["processes left behind:", *left]) if left else "no process of a lab is left behind"
+        "\n".join(["left behind:", *left]) if left else "no process, container or network of a lab is left behind"
     )
+
+
+# ── Docker ─────────────────────────────────────────────────────────────────────────────────────
+
+TINY = "operatorlab-test/tiny:1"
+APPLETS = ("cat", "dd", "echo", "head", "sh", "sleep", "true")
+
+
+@pytest.fixture(scope="session")
+def docker_engine():
+    """A client of the real Docker daemon. Without a daemon that answers, its tests are skipped."""
+    docker = pytest.importorskip("docker")
+    try:
+        client = docker.from_env()
+        client.ping()
+    except docker.errors.DockerException as away:
+        pytest.skip(f"no Docker daemon answers: {away}")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_image(docker_engine, tmp_path_factory):
+    """The name of an image with a shell and little else, made here without any network."""
+    if not any(TINY in image.tags for image in docker_engine.images.list()):
+        busybox = shutil.which("busybox")
+        if busybox is None:
+            pytest.skip("no busybox: apt-get install busybox-static")
+        archive = tmp_path_factory.mktemp("tiny") / "root.tar"
+        with tarfile.open(archive, "w") as tar:
+            tar.add(busybox, "bin/busybox")
+            for name in APPLETS:
+                link = tarfile.TarInfo(f"bin/{name}")
+                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(link)
+        docker_engine.api.import_image_from_file(str(archive), *TINY.split(":"))
+    return TINY
+
+
+@dataclass(frozen=True)
+class TinyLab:
+    """A Compose project like a lab's: `node-1` to `node-3` are the operator's, `keeper` is the harness's."""
+
+    project: str
+    folder: Path
+    stranger: str
+    engine: Any
+
+    @property
+    def environment(self):
+        return {**os.environ, "COMPOSE_PROJECT_NAME": self.project}
+
+    def id(self, service):
+        """The full id of a service's only container, None if there is none."""
+        labels = [f"com.docker.compose.project={self.project}", f"com.docker.compose.service={service}"]
+        found = self.engine.api.containers(all=True, filters={"label": labels})
+        return found[0]["Id"] if found else None
+
+    def compose(self, *argv, **more):
+        """Run docker-compose in the lab's folder, past any guard unless `more` says otherwise."""
+        more.setdefault("env", self.environment)
+        return subprocess.run(
+            ["docker-compose", *argv], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False, **more
+        )
+
+
+COMPOSE = """
+version: "2.4"
+x-member: &member
+  image: {image}
+  command: [sh, -c, "trap 'echo line-of-log' USR1; while :; do sleep 1; done"]
+  init: true
+  read_only: true
+  tmpfs: ["/tmp:size=1m"]
+  mem_limit: 32m
+  cpus: 0.5
+  pids_limit: 50
+  cap_drop: [ALL]
+  security_opt: ["no-new-privileges:true"]
+  logging: {{driver: json-file, options: {{max-size: 1m, max-file: "2"}}}}
+  networks: [lab]
+  labels: {{operatorlab.part: system, operatorlab.run: {project}}}
+services:
+  node-1: *member
+  node-2: *member
+  node-3: *member
+  keeper:
+    <<: *member
+    labels: {{operatorlab.part: harness, operatorlab.run: {project}}}
+networks:
+  lab:
+    internal: true
+    ipam: {{config: [{{subnet: {subnet}}}]}}
+    labels: {{operatorlab.part: system, operatorlab.run: {project}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny_lab(docker_engine, tiny_image, tmp_path_factory):
+    """A lab of little containers, and one container of somebody else."""
+    if shutil.which("docker-compose") is None:
+        pytest.skip("no docker-compose")
+    project = f"tiny-{secrets.token_hex(3)}"
+    folder = tmp_path_factory.mktemp("lab")
+    stranger = docker_engine.containers.run(
+        tiny_image, ["sleep", "1000000"], init=True, detach=True, name=f"stranger-{project}", network_mode="none"
+    )
+    lab = TinyLab(project, folder, stranger.id, docker_engine)
+    try:
+        for _ in range(10):  # another test may have the subnet
+            number = secrets.randbelow(256) * 16
+            subnet = f"10.213.{192 + number // 256}.{number % 256}/28"
+            text = COMPOSE.format(image=tiny_image, project=project, subnet=subnet)
+            (folder / "docker-compose.yml").write_text(text)
+            up = lab.compose("up", "-d")
+            if "overlap" not in up.stderr:
+                break
+        assert up.returncode == 0, up.stderr
+        yield lab
+    finally:
+        lab.compose("down", "-t", "1", "--remove-orphans")
+        stranger.remove(force=True)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def guarded(tiny_lab, tmp_path_factory):
+    """The configuration of a guard that runs for the tiny lab."""
+    from operatorlab.audit import AuditStore
+    from operatorlab.sandbox.guard import Guard, Lab, capture
+
+    folder = tmp_path_factory.mktemp("guard")
+    lab = Lab(
+        project=tiny_lab.project,
+        run=tiny_lab.project,
+        socket=folder / "docker.sock",
+        audit=folder / "audit.db",
+        templates=folder / "templates.json",
+    )
+    with AuditStore(lab.audit) as audit:
+        audit.begin_run(lab.run, "tiny", "compose", str(tiny_lab.folder))
+    (await capture(lab.project, lab.run)).write(lab.templates)
+    async with Guard(lab):
+        yield lab

@@ -71,7 +71,7 @@ OURS = (
         "operatorlab/relay",
         "compose/images/relay",
         (PYTHON,),
-        ("operatorlab/deploy/link.py", "operatorlab/deploy/ingress.py"),
+        ("operatorlab/deploy/link.py", "operatorlab/deploy/ingress.py", "operatorlab/deploy/reader.py"),
     ),
     Image("operatorlab/prometheus", "compose/images/prometheus", (PROMETHEUS,), ("compose/ratelimiter/prometheus/*",)),
     Image("operatorlab/agent", "compose/agent", (PYTHON, PROMETHEUS), ("compose/agent/docker-compose-plugin",)),
@@ -136,9 +136,11 @@ def make(image: str, made_of: str, how: Callable[[str], None]) -> None:
     if made_from(image) == made_of:
         say(f"{image}: up to date")
         return
-    began = time.monotonic()
+    began, before = time.monotonic(), inspect(image, "{{.Id}}")
     say(f"{image}: making it …")
     how(made_of)
+    if before and before != inspect(image, "{{.Id}}"):
+        _runs("docker", "image", "rm", before)  # Docker keeps it while something runs on it
     say(f"{image}: made in {time.monotonic() - began:.0f} s")
 
 

@@ -19,6 +19,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("operatorlab.cli.labs:status", "Show the labs of this machine and how their members stand."),
     "down": ("operatorlab.cli.labs:down", "End a lab and remove what it left."),
     "cleanup": ("operatorlab.cli.labs:cleanup", "Remove what dead labs left behind."),
+    "doctor": (
+        "operatorlab.cli.doctor:doctor",
+        "Say what this machine offers to a lab, which boundary is in force, and what to install for more.",
+    ),
     "load": ("operatorlab.cli.load:load", "Put a client load on a running lab, until Ctrl-C."),
     "faults": ("operatorlab.cli.faults:faults", "List, inject and heal faults."),
     "tickets": ("operatorlab.cli.tickets:tickets", "List, show, hold and resolve tickets."),

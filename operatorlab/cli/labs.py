@@ -171,11 +171,17 @@ def cleanup(older_than: timedelta | None, all_: bool) -> None:
     """
     from operatorlab.deploy.labs import cleanup as clean
 
-    removed = asyncio.run(clean(include_kept=all_, ended=older_than is not None, older_than=older_than or timedelta(0)))
+    age = older_than or timedelta(0)
+    skipped: list[str] = []
+    removed = asyncio.run(
+        clean(include_kept=all_, ended=older_than is not None, older_than=age, progress=skipped.append)
+    )
+    for line in skipped:
+        click.echo(line, err=True)
     for record in removed:
         click.echo(f"removed {record.run_id} ({record.subject})")
         _note_end(record, "cleaned up")
-    if not removed:
+    if not removed and not skipped:
         click.echo("nothing to remove")
 
 

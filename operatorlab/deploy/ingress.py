@@ -128,12 +128,12 @@ class Client(End):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.transport.pause_reading()
         task = asyncio.get_running_loop().create_task(self._connect())
         _running.add(task)
         task.add_done_callback(_running.discard)
 
     async def _connect(self) -> None:
+        self.transport.pause_reading()  # not earlier: Python 3.11.2 forgets it if asked in connection_made
         self.other = End()
         self.other.other = self
         loop = asyncio.get_running_loop()

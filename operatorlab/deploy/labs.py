@@ -11,11 +11,12 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from operatorlab.deploy.base import Progress, quietly
 from operatorlab.deploy.beneath import Beneath
 from operatorlab.deploy.ending import keep_logs
 from operatorlab.deploy.kinds import end
 from operatorlab.deploy.records import LabRecord, LabState, read_records
-from operatorlab.errors import BadParameter, UnknownName
+from operatorlab.errors import BadParameter, DockerTrouble, UnknownName
 
 
 def labs() -> list[LabRecord]:
@@ -55,12 +56,17 @@ async def take_down(record: LabRecord) -> LabRecord:
 
 
 async def cleanup(
-    *, include_kept: bool = False, ended: bool = False, older_than: timedelta = timedelta(0)
+    *,
+    include_kept: bool = False,
+    ended: bool = False,
+    older_than: timedelta = timedelta(0),
+    progress: Progress = quietly,
 ) -> list[LabRecord]:
     """Remove dead labs: their processes and their folders. Returns what was removed.
 
     `include_kept` also takes down and removes labs that were brought up to stay, `ended` also removes the
-    records and logs of labs that were taken down. Only labs created `older_than` ago are looked at.
+    records and logs of labs that were taken down. Only labs created `older_than` ago are looked at. A lab
+    whose Docker daemon is away stays on record, and `progress` is told.
     """
     latest = datetime.now(UTC) - older_than
     removed = []
@@ -68,8 +74,12 @@ async def cleanup(
         is_down = record.state is LabState.DOWN
         wanted = record.dead or (ended if is_down else include_kept and record.keep)
         if wanted and record.created_at <= latest:
-            await remove(record)
-            removed.append(record)
+            try:
+                await remove(record)
+            except DockerTrouble as trouble:  # one lab that cannot be reached must not keep others from starting
+                progress(f"left {record.run_id} as it is: {trouble.what}")
+            else:
+                removed.append(record)
     return removed
 
 

@@ -78,7 +78,7 @@ class ProcessDeployment:
         use, by name; PortTaken if one is in use. `boundary` is `auto`, `none` or `required`; without one,
         $OPERATORLAB_BOUNDARY, else `auto`. StartFailed carries the log of a process that did not come up.
         """
-        await labs.cleanup()
+        await labs.cleanup(progress=progress)
         allowed = await asyncio.to_thread(chosen, boundary)
         deployment = cls(subject, _begin(subject, run_id, keep, allowed))
         deployment._progress = progress
@@ -189,13 +189,13 @@ class ProcessDeployment:
         """Nothing stands between the lab and its processes."""
         return ""
 
-    def inside(self, member: str) -> tuple[str, int]:
-        """As from outside: an operator is on the same machine."""
-        return self._members.address(member)
-
     def address(self, member: str) -> tuple[str, int]:
         """Host and port of `member`, past any link."""
         return self._members.address(member)
+
+    def inside(self, member: str) -> tuple[str, int]:
+        """The same: the operator's shell is on this machine."""
+        return self.address(member)
 
     async def state(self, member: str) -> MemberState:
         return await self._members.state(member)

@@ -94,14 +94,15 @@ class LabRecord(BaseModel):
 
     @property
     def dead(self) -> bool:
-        """Whether nobody will ever take this lab down: its owner is gone, and it was not to be kept.
+        """Whether nobody will ever take this lab down: its owner is gone, and it was not to be kept, or never came up.
 
         A lab from before the machine started is dead in any case.
         """
         if self.state is LabState.DOWN:
             return False
         before_boot = self.created_at.timestamp() < psutil.boot_time()
-        return before_boot or (not self.keep and not self.owner_alive)
+        meant_to_stay = self.keep and self.state is LabState.UP
+        return before_boot or (not meant_to_stay and not self.owner_alive)
 
     def save(self) -> LabRecord:
         """Write it, all or nothing; NotWritable if that cannot be done."""

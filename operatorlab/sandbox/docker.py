@@ -30,6 +30,7 @@ _LATE_S = 5.0
 _KILLED = 137
 _ENDED_BY_TIMEOUT = (124, _KILLED)
 _ENDING_S = 0.5
+_LOOK_EVERY_S = 0.05
 _HEADER = 8
 _STDOUT, _STDERR = 1, 2
 _LONGEST = 120_000
@@ -83,29 +84,31 @@ class DockerSandbox:
 
     async def exec(self, command: str, timeout_s: float) -> ExecResult:
         """Run `command` by bash for at most `timeout_s` seconds; see `Sandbox.exec`."""
-        if "\0" in command or len(command.encode()) > _LONGEST:
-            return ExecResult(126, "", "bash: the command is too long, or has a NUL\n", 0.0)
+        if not _can_be_given(command):
+            return ExecResult(126, "", "bash: the command is too long, has a NUL, or is no text\n", 0.0)
         mark = str(ULID())
         seconds = f"{max(timeout_s, 0.001):.3f}"
         argv = ["timeout", "-k", str(_KILL_AFTER_S), seconds, "bash", "-c", command]
         out, err = HeadTail(self._kept_bytes), HeadTail(self._kept_bytes)
         started = time.monotonic()
-        done = False
+        timed_out = ended = True  # until it is known to have ended by itself
+        code = None
         try:
             async with asyncio.timeout(timeout_s + _KILL_AFTER_S + _LATE_S):
                 execution = await self._begin(argv, {_MARK: mark})
                 await self._follow(execution, out, err)
-            code = await self._exit_code(execution)
-            done = True
+                code = await self._exit_code(execution)
+            timed_out = code in _ENDED_BY_TIMEOUT and time.monotonic() - started >= timeout_s
         except TimeoutError:  # something holds the output open, or the daemon is stuck
-            code = None
+            pass
         except httpx.TransportError as trouble:
-            raise SandboxGone(f"the Docker daemon went away: {trouble}") from trouble
+            raise SandboxGone(f"the Docker daemon went away: {str(trouble) or type(trouble).__name__}") from trouble
         finally:
-            if not done:
-                await asyncio.shield(self._end(mark))
+            if timed_out:  # `timeout` reaches neither what left its group nor what ignores being asked
+                ended = await asyncio.shield(self._end(mark))
+        if not ended:
+            raise SandboxGone("the container that commands run in does not answer any more")
         took = time.monotonic() - started
-        timed_out = code is None or (code in _ENDED_BY_TIMEOUT and took >= timeout_s)
         return ExecResult(
             exit_code=None if timed_out else code,
             stdout=out.text(),
@@ -148,8 +151,11 @@ class DockerSandbox:
             yield answer
 
     async def _exit_code(self, execution: str) -> int:
-        """The exit code of a command. SandboxGone if the container ended under it."""
-        told = _answer(await self._docker.get(f"/exec/{execution}/json"))
+        """The exit code of a command, once it has ended. SandboxGone if the container ended under it."""
+        told: dict[str, Any] = {"Running": True}
+        while told["Running"]:  # it may have closed its output, and go on
+            told = _answer(await self._docker.get(f"/exec/{execution}/json"))
+            await asyncio.sleep(_LOOK_EVERY_S if told["Running"] else 0)
         code = told.get("ExitCode")
         if code is None or (code == _KILLED and await self._ended()):
             raise SandboxGone("the container that commands run in has ended")
@@ -164,14 +170,23 @@ class DockerSandbox:
             return False
         return True
 
-    async def _end(self, mark: str) -> None:
-        """End whatever carries the mark. Where the container or the daemon is gone there is nothing to end."""
+    async def _end(self, mark: str) -> bool:
+        """End whatever carries the mark; False where the container or the daemon is gone, or frozen."""
         try:
             async with asyncio.timeout(_LATE_S):
                 execution = await self._begin(["python3", "-I", "-c", _END_MARKED, f"{_MARK}={mark}"], {})
                 await self._follow(execution, HeadTail(1024), HeadTail(1024))
         except (SandboxGone, TimeoutError, httpx.TransportError):
-            return
+            return False
+        return True
+
+
+def _can_be_given(command: str) -> bool:
+    """Whether a program can have `command` as one argument."""
+    try:
+        return "\0" not in command and len(command.encode()) <= _LONGEST
+    except UnicodeEncodeError:
+        return False
 
 
 def _answer(response: httpx.Response) -> dict[str, Any]:

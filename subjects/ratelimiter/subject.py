@@ -67,7 +67,7 @@ class RateLimiter(Subject):
 
     def briefing(self, deployment: Deployment) -> str:
         """Purpose, parts, addresses, tools and declared limits."""
-        return brief({member.name: deployment.address(member.name) for member in self.members})
+        return brief(deployment.kind, {member.name: deployment.inside(member.name) for member in self.members})
 
     def workload(self, deployment: Deployment, load: str, seed: int, record: Path) -> tuple[str, ...]:
         """Clients in a process of their own; see `workload.py` for the profiles."""

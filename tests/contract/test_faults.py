@@ -13,17 +13,14 @@ from subjects.ratelimiter.subject import RateLimiter
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 FOUND_WITHIN_S = 3.0
 CLOSED_WITHIN_S = 20.0
+SLOW = pytest.mark.slow
 every_fault = pytest.mark.parametrize("kind", RateLimiter.faults, ids=lambda kind: kind.name)
-every_fault_everywhere = pytest.mark.parametrize(
-    ("lab", "kind"),
-    [
-        pytest.param((deployment, "steady"), kind, id=f"{deployment}-{kind.name}", marks=marks)
-        for deployment, marks in ((PROCESSES, ()), (COMPOSE, pytest.mark.slow))
-        for kind in RateLimiter.faults
-        if deployment in kind.deployments
-    ],
-    indirect=["lab"],
-)
+
+
+def every_fault_everywhere(test):
+    """On every deployment; where the mechanism of a fault does not exist, the test is not collected (conftest.py)."""
+    on = [pytest.param((PROCESSES, "steady"), id=PROCESSES), pytest.param((COMPOSE, "steady"), id=COMPOSE, marks=SLOW)]
+    return pytest.mark.parametrize("lab", on, indirect=True)(every_fault(test))
 
 
 def aimed(kind: type[Fault]) -> Fault:
@@ -85,7 +82,8 @@ async def test_blames_nobody_else(lab, kind):
         for _ in range(8):
             await lab.cycle()
             seen |= {ticket.fingerprint for ticket in lab.board.live()}
-        assert seen == fingerprints(fault)
+        assert seen
+        assert seen <= fingerprints(fault)
     finally:
         await fault.heal(lab.deployment, memo)
     await lab.healthy()

@@ -13,7 +13,7 @@ before = set(sys.modules)
 import {module}
 print(*(name for name in set(sys.modules) - before if name.split(".")[0] not in sys.stdlib_module_names))
 """
-_ALLOWED = {"operatorlab", "operatorlab.subject", "operatorlab.procedure"}
+_ALLOWED = {"operatorlab", "operatorlab.subject", "operatorlab.running", "operatorlab.procedure"}
 
 
 @pytest.mark.parametrize("module", ["operatorlab.subject", "operatorlab.procedure"])
@@ -23,7 +23,8 @@ def test_the_contract_imports_only_the_standard_library(module: str):
     assert set(told.split()) <= _ALLOWED
 
 
-@pytest.mark.parametrize("module", ["operatorlab.deploy.link", "operatorlab.deploy.ingress"])
-def test_a_relay_starts_without_the_lab_s_dependencies(module: str):
+@pytest.mark.parametrize("name", ["link", "ingress", "reader"])
+def test_a_relay_starts_without_the_lab_s_dependencies(name: str):
+    module = f"operatorlab.deploy.{name}"
     told = subprocess.check_output([sys.executable, "-c", _CODE.format(module=module)], text=True)
     assert set(told.split()) == {"operatorlab", "operatorlab.deploy", module}

@@ -13,17 +13,20 @@ from docker.errors import ImageNotFound
 
 from operatorlab import home
 from operatorlab.deploy.compose.command import Compose
-from operatorlab.deploy.compose.engine import Engine
+from operatorlab.deploy.compose.engine import Engine, socket_of
 from operatorlab.deploy.compose.stack import AGENT_IMAGE, RELAY_IMAGE, Stack, harness
 from operatorlab.deploy.records import LabRecord
 from operatorlab.deploy.system import write_text
 from operatorlab.errors import DockerTrouble, StartFailed, TimedOut
+from operatorlab.sandbox import Mode
+from operatorlab.sandbox.guard import Lab as GuardedLab
 from operatorlab.subject import Observation, Subject
 
 if TYPE_CHECKING:
     from operatorlab.deploy.compose.deployment import ComposeDeployment
 
 HARNESS_FILE = "harness.json"
+TEMPLATES = "templates.json"
 _HEALTHY_WITHIN_S = 60.0
 _ACCEPTS_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.2
@@ -135,6 +138,15 @@ async def _passed_on(host: str, port: int) -> bool:
         writer.close()
 
 
-def guard_folder(folder: Path, mode: str) -> Path:
-    """Where the guard of a mode listens; the operator's container has it at /run/guard."""
-    return folder / "guard" / mode
+def guarded(record: LabRecord, audit: Path, mode: Mode) -> GuardedLab:
+    """What the guard of a lab has to know. It listens where the operator's container has its /run/guard."""
+    assert record.docker is not None
+    return GuardedLab(
+        project=record.run_id,
+        run=record.run_id,
+        mode=mode.value,
+        socket=record.folder / "guard" / mode / "docker.sock",
+        docker=socket_of(record.docker),
+        audit=audit,
+        templates=record.folder / TEMPLATES,
+    )

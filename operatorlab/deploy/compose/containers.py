@@ -95,10 +95,15 @@ class Containers:
         """Run a program in the container of a service, as its user, and wait for it."""
         container = await self.need(service)
 
-        def go(_: docker.DockerClient) -> Ran:
-            code, output = container.exec_run(list(argv), environment=dict(environment or {}))
-            assert isinstance(output, bytes), "it is not streamed"
-            return Ran(int(code or 0), output.decode(errors="replace"))
+        def go(client: docker.DockerClient) -> Ran:
+            api = client.api
+            execution = api.exec_create(str(container.id), list(argv), environment=dict(environment or {}))["Id"]
+            told = api.exec_start(execution, stream=True)  # a stream can be closed; without, docker-py leaves that open
+            try:
+                output = b"".join(told)
+            finally:
+                told.close()
+            return Ran(int(api.exec_inspect(execution)["ExitCode"] or 0), output.decode(errors="replace"))
 
         return await self._engine(go)
 

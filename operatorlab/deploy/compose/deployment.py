@@ -24,7 +24,7 @@ from operatorlab.deploy import labs, ports
 from operatorlab.deploy.base import Progress, quietly
 from operatorlab.deploy.compose import bringing, subnets
 from operatorlab.deploy.compose.containers import Containers, remove_project
-from operatorlab.deploy.compose.engine import Engine, find_daemon, socket_of
+from operatorlab.deploy.compose.engine import Engine, find_daemon
 from operatorlab.deploy.compose.links import Links
 from operatorlab.deploy.compose.packets import Packets
 from operatorlab.deploy.compose.recovery import Recovery
@@ -38,6 +38,7 @@ from operatorlab.errors import BadParameter, DockerTrouble, UnknownName
 from operatorlab.registry import find_subject
 from operatorlab.sandbox import Mode, Sandbox
 from operatorlab.sandbox.docker import DockerSandbox
+from operatorlab.sandbox.guard import Guard
 from operatorlab.subject import COMPOSE, MemberState, Site, Subject
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ class ComposeDeployment:
         self.containers = Containers(self.engine, record.run_id)
         self._links = Links(self.stack, self.containers, self.ensure)
         self._packets = Packets(self.stack, self.containers, record.run_id)
-        self._recovery = Recovery(self.engine, self.containers, tuple(chain(*self.stack.stages)))
+        self._recovery = Recovery(
+            self.engine, self.containers, ("ingress", "agent", *chain(*self.stack.stages))
+        )  # Docker's own restart policy does not bring them back after every kind of end
         self._renewal = Renewal(self)
 
     def __repr__(self) -> str:
@@ -80,7 +83,7 @@ class ComposeDeployment:
         What dead labs left is removed first. With `keep` the lab outlives this process. `ports` are loopback ports
         to publish members at, by name. DockerTrouble if there is no daemon, or an image is missing.
         """
-        await labs.cleanup()
+        await labs.cleanup(progress=progress)
         stack, engine = read_stack(subject), Engine(find_daemon())
         await engine(lambda client: bringing.require_images(client, stack))
         record = begin_record(subject, COMPOSE, run_id, keep=keep).changed(docker=engine.host)
@@ -168,7 +171,8 @@ class ComposeDeployment:
             await self.ensure("reader")
         await self.ensure(service)
         container = await self.containers.need(service)
-        async with DockerSandbox(socket_of(self.engine.host), str(container.id)) as box:
+        guard = Guard(bringing.guarded(self.record, audit, mode))
+        async with guard, DockerSandbox(guard.lab.docker, str(container.id)) as box:
             yield box
 
     async def trouble(self) -> str:
@@ -238,14 +242,14 @@ class ComposeDeployment:
         return await self._links.is_cut(source, target)
 
     async def drop(self, source: str, target: str, *, one_way: bool = False, share: float = 1.0) -> None:
-        await self._packets.drop(source, target, one_way=one_way, share=share)
+        await self._packets.drop(self._known(source), self._known(target), one_way=one_way, share=share)
 
     async def dropping(self, source: str, target: str) -> bool:
         """Whether packets between two members are lost right now."""
-        return await self._packets.dropping(source, target)
+        return await self._packets.dropping(self._known(source), self._known(target))
 
     async def deliver(self, source: str, target: str) -> None:
-        await self._packets.deliver(source, target)
+        await self._packets.deliver(self._known(source), self._known(target))
 
     async def disconnect(self, member: str) -> None:
         """Take it off the lab's network; it runs on."""

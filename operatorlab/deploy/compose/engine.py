@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -109,6 +110,7 @@ class Engine:
     def _connected(self) -> docker.DockerClient:
         if self._client is None:
             self._client = docker.DockerClient(base_url=self.host, timeout=_WITHIN_S)
+            weakref.finalize(self, self._client.close)
         return self._client
 
     def _away(self, trouble: Exception) -> DockerTrouble:

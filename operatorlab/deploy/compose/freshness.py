@@ -8,9 +8,12 @@ started anew, and only one that is not must be made again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import docker
+from docker.errors import NotFound
+from docker.models.containers import Container
 
 from operatorlab.deploy.compose.containers import SERVICE, label
 
@@ -54,15 +57,28 @@ def differences(before: Mapping[str, Made], now: Mapping[str, Made]) -> dict[str
     return found
 
 
-def look(client: docker.DockerClient, containers: Iterable[Any]) -> dict[str, Made]:
-    """How the containers are made, by service."""
+def named(containers: Iterable[Container]) -> dict[str, Container]:
+    """The containers by service; a second one of a service, and one of none, by its own id."""
+    found: dict[str, Container] = {}
+    for container in sorted(containers, key=_first_is_the_service):
+        service = label(container, SERVICE) or str(container.id)
+        found[str(container.id) if service in found else service] = container
+    return found
+
+
+def _first_is_the_service(container: Container) -> tuple[bool, str, int]:
+    """Compose runs a service in its container number 1; others were run once, or by somebody's scaling."""
+    once = label(container, f"{_OF_COMPOSE}oneoff") == "True"
+    return once, label(container, f"{_OF_COMPOSE}container-number") or "~", int(container.attrs.get("Created", 0))
+
+
+def look(client: docker.DockerClient, containers: Mapping[str, Container]) -> dict[str, Made]:
+    """How the containers are made, by the names that `named` gives them; one that goes meanwhile is not there."""
     making: dict[str, Made] = {}
-    for container in containers:
-        service = label(container, SERVICE) or container.id
-        if service in making:
-            service = container.id  # a second container of a service is one that was not there
-        written = (change["Path"] for change in client.api.diff(container.id) or ())
-        making[service] = made(client.api.inspect_container(container.id), written)
+    for name, container in containers.items():
+        with suppress(NotFound):
+            written = (change["Path"] for change in client.api.diff(str(container.id)) or ())
+            making[name] = made(client.api.inspect_container(str(container.id)), written)
     return making
 
 
@@ -72,6 +88,10 @@ def _changed(before: Made, now: Made, where: str = "") -> list[str]:
         one, other = before.get(name), now.get(name)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             found += _changed(one, other, f"{where}{name}.")
-        elif one != other:
+        elif isinstance(one, list) and isinstance(other, list):
+            found += [f"{where}{name} has {item!r:.80}" for item in other if item not in one]
+            found += [f"{where}{name} lacks {item!r:.80}" for item in one if item not in other]
+            found += [f"{where}{name} is in another order"] if one != other and not found else []
+        elif (one or None) != (other or None):  # none, an empty list and an empty object say the same to Docker
             found.append(f"{where}{name} is {other!r:.80}, not {one!r:.80}")
     return found

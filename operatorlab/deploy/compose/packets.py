@@ -37,10 +37,14 @@ class Packets:
             raise DockerTrouble(f"no packets can be dropped at {where}: {ran.output.strip()[-500:]}")
 
     async def dropping(self, source: str, target: str) -> bool:
-        """Whether packets between two members are lost right now."""
+        """Whether packets between two members are lost right now: a rule for an address that is no more loses none."""
         if await self._containers.state(self._where(source, target)) is MemberState.STOPPED:
             return False
-        ran = await self._beside(source, target, f"iptables -w -S | grep -F -- {shlex.quote(_mark(target)[-1])}")
+        address = await self._lookup(target)
+        if address is None:
+            return False
+        mark = shlex.quote(_mark(target)[-1])
+        ran = await self._beside(source, target, f"iptables -w -S | grep -F -- {mark} | grep -F ' {address}/'")
         return ran.exit_code == 0
 
     async def deliver(self, source: str, target: str) -> None:
@@ -62,12 +66,16 @@ class Packets:
         return await self._containers.beside(where, AGENT_IMAGE, script, capabilities=("NET_ADMIN", "NET_RAW"))
 
     async def _address(self, member: str) -> IPv4Address:
+        address = await self._lookup(member)
+        if address is None:
+            raise DockerTrouble(f"{member} has no address in the lab's network", cause="it does not run")
+        return address
+
+    async def _lookup(self, member: str) -> IPv4Address | None:
         found = await self._containers.inspect(member)
         networks = found["NetworkSettings"]["Networks"] if found else {}
         told = networks.get(f"{self._project}_{LAB}", {}).get("IPAddress")
-        if not told:
-            raise DockerTrouble(f"{member} has no address in the lab's network", cause="it does not run")
-        return IPv4Address(told)
+        return IPv4Address(told) if told else None
 
 
 def _mark(target: str) -> list[str]:

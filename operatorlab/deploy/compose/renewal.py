@@ -18,9 +18,11 @@ from docker.models.containers import Container
 
 from operatorlab.deploy.compose import bringing, freshness
 from operatorlab.deploy.compose.containers import SERVICE, label
+from operatorlab.deploy.compose.engine import socket_of
 from operatorlab.deploy.compose.stack import HARNESS, PART
 from operatorlab.deploy.system import write_text
 from operatorlab.errors import StartFailed
+from operatorlab.sandbox.guard import capture
 
 if TYPE_CHECKING:
     from operatorlab.deploy.compose.deployment import ComposeDeployment
@@ -38,8 +40,10 @@ class Renewal:
 
     async def remember(self) -> None:
         """Write down how every container is made. For a lab that has just come up."""
-        making = await self._look()
+        making = await self._look(await self._containers())
         await asyncio.to_thread(write_text, self._file, json.dumps(making, indent=1, sort_keys=True) + "\n")
+        templates = await capture(self._lab.run_id, self._lab.run_id, socket_of(self._lab.engine.host))
+        templates.write(self._lab.folder / bringing.TEMPLATES)
 
     def limits(self, service: str) -> dict[str, int]:
         """The limits that a service came up with, by the names of Docker's API."""
@@ -47,25 +51,27 @@ class Renewal:
 
     async def differences(self) -> dict[str, str]:
         """What is not as it was, by service; empty if the lab is as new."""
-        return freshness.differences(self._before(), await self._look())
+        return freshness.differences(self._before(), await self._look(await self._containers()))
 
     async def renew(self) -> None:
         """Make the lab as new and wait until it is healthy; StartFailed names what is not as it was all the same."""
         before = self._before()
-        making = await self._look()
-        changed = freshness.differences(before, making)
-        containers = [one for one in await self._lab.containers.all() if _renewed(one)]
-        await asyncio.gather(*(self._end(one, again=_name(one) not in changed) for one in containers))
-        kept = {_name(one): one for one in containers if _name(one) not in changed}
-        for stage in (("agent",), *self._lab.stack.stages):
-            await asyncio.gather(*(self._lab.containers.start(service) for service in stage if service in kept))
+        containers = await self._containers()
+        changed = freshness.differences(before, await self._look(containers))
+        await asyncio.gather(*(self._end(one, again=name not in changed) for name, one in containers.items()))
+        first, *others = self._lab.stack.stages
+        for stage in (("agent", *first), *others):
+            again = (containers[name] for name in stage if name in containers and name not in changed)
+            await asyncio.gather(*map(self._start, again))
         if changed:
-            missing = sorted(set(changed) & set(before))
-            await self._lab.compose("up", "-d", "--no-build", *missing)
+            await self._lab.compose("up", "-d", "--no-build", *sorted(changed.keys() & before.keys()))
         await bringing.healthy(self._lab.subject, self._lab)
         if left := await self.differences():
             told = "; ".join(f"{service}: {why}" for service, why in left.items())
             raise StartFailed(f"{self._lab.run_id} is not as new after its reset: {told}")
+
+    async def _start(self, container: Container) -> None:
+        await self._lab.engine(lambda _: container.start())
 
     async def _end(self, container: Container, *, again: bool) -> None:
         """End a container at once; remove one that cannot start again as it is."""
@@ -85,8 +91,10 @@ class Renewal:
 
         await self._lab.engine(deed)
 
-    async def _look(self) -> dict[str, freshness.Made]:
-        containers = [one for one in await self._lab.containers.all() if _renewed(one)]
+    async def _containers(self) -> dict[str, Container]:
+        return freshness.named(one for one in await self._lab.containers.all() if _renewed(one))
+
+    async def _look(self, containers: Mapping[str, Container]) -> dict[str, freshness.Made]:
         return await self._lab.engine(lambda client: freshness.look(client, containers))
 
     def _before(self) -> Mapping[str, freshness.Made]:
@@ -98,10 +106,6 @@ class Renewal:
         return self._lab.folder / _FILE
 
 
-def _name(container: Container) -> str:
-    return label(container, SERVICE) or str(container.id)
-
-
 def _renewed(container: Container) -> bool:
     """Whether a reset concerns it: the system, and the operator's own; not the ways in, which keep nothing."""
-    return label(container, PART) != HARNESS or _name(container) == "agent"
+    return label(container, PART) != HARNESS or label(container, SERVICE) == "agent"

@@ -38,6 +38,8 @@ _LOCKED = {
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges:true"],
     "stop_grace_period": "1s",
+    "dns": "127.0.0.1",  # where nobody answers: no name of the outside is looked up …
+    "dns_opt": ["timeout:1", "attempts:1"],  # … and a service that is gone is missed after a second
     "logging": {"driver": "json-file", "options": {"max-size": "5m", "max-file": "2"}},
 }
 
@@ -167,7 +169,6 @@ def _agent(folder: Path, mode: str, network: str) -> dict[str, Any]:
         "networks": [network],
         "volumes": [*desk, f"{folder / 'guard' / mode}:/run/guard:ro"],
         "tmpfs": ["/lab:size=64m,mode=755", "/tmp:size=64m,mode=1777", "/root:size=16m,mode=700"],  # noqa: S108
-        "cap_add": ["NET_RAW"],  # tcpdump and ping; the network holds nothing but the lab
         "mem_limit": "512m",
         "pids_limit": 256,
         "cpus": 1.0,

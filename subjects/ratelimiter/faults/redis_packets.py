@@ -64,8 +64,8 @@ class RedisOneWay(_Packets):
 
 class RedisLoss(_Packets):
     name = "redis_loss"
-    summary = "three in ten packets between a node and Redis are lost"
+    summary = "three packets in ten between a node and Redis are lost"
     kind = FaultKind.PACKET_LOSS
     expected = ("high_latency", "redis_disconnected")
     share = 0.3
-    lost = "three in ten packets are lost"
+    lost = "three packets in ten are lost"

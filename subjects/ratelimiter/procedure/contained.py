@@ -45,7 +45,7 @@ class Contained:
             return replace(picture, unseen=("the containers: docker printed none of this project",))
         running = " ".join(shlex.quote(one.container) for one in picture.processes.values() if one.running)
         printed = yield Step(
-            f"for c in {running}; do echo === $c; docker top $c -o pid,stat,comm; done; {docker.DECLARED}",
+            f"for c in {running}; do echo === $c; docker top $c aux; done; {docker.DECLARED}",
             f"{standing(picture)}. A process in a running container may still be frozen: ask the kernel (T is "
             "stopped). And what should there be, with how much CPU and memory?",
         )

@@ -28,7 +28,7 @@ _CONTAINER = re.compile(
     r"cpus=(?P<cpus>\d+) quota=(?P<quota>-?\d+)/(?P<period>\d+) memory=(?P<memory>\d+) networks=(?P<networks>\S*)$",
     re.MULTILINE,
 )
-_TOP = re.compile(r"^\s*(\d+)\s+([A-Za-z])\S*\s", re.MULTILINE)
+_TOP = re.compile(r"^\S+\s+(\d+)(?:\s+\S+){5}\s+([A-Za-z])\S*\s", re.MULTILINE)  # ps aux: the pid, the state
 _SERVICE = re.compile(r"^  ([\w-]+):$((?:\n    \S.*)*)", re.MULTILINE)
 _NEXT_PART = re.compile(r"^\w", re.MULTILINE)
 _SETTING = re.compile(r"^    (cpus|mem_limit|profiles):[ '\"]*([\d.]*)([bkmg]?)", re.MULTILINE | re.IGNORECASE)
@@ -37,7 +37,7 @@ _LITTLE = 0.8  # of what is declared; no rounding explains less
 _DF = re.compile(r"\s(\d+)% /data$", re.MULTILINE)
 _FILE = re.compile(r"^/data/[^\s'\"\\]+$", re.MULTILINE)
 _OF_REDIS = re.compile(
-    r"/data/(dump\.rdb|temp-\S+\.(rdb|aof)|(appendonlydir/)?(temp-)?appendonly\.aof(\.\d+\.(base|incr)\.(rdb|aof)|\.manifest)?)"
+    r"/data/(dump\.rdb|(appendonlydir/)?(temp-[\w-]+\.(rdb|aof)|(temp-)?appendonly\.aof(\.\d+\.(base|incr)\.(rdb|aof)|\.manifest)?))"
 )
 
 

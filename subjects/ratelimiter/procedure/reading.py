@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from subjects.ratelimiter.procedure.picture import LimitsSeen, LinkSeen, NodeSeen, ProbeSeen, ProcessSeen
+from subjects.ratelimiter.procedure.picture import LOOPBACK, LimitsSeen, LinkSeen, NodeSeen, ProbeSeen, ProcessSeen
 
 _STATUS = re.compile(
     r"^(?P<handle>[\w.:-]+)\s+(?P<state>RUNNING|STOPPED|EXITED|FATAL|BACKOFF|STARTING|STOPPING|UNKNOWN)\b[ \t]*"
@@ -65,7 +65,8 @@ def node(text: str) -> NodeSeen | None:
         return None
     if not (isinstance(port, int) and isinstance(redis_port, int)):
         return None
-    return NodeSeen(name, port, redis_port, str(told.get("limits_file", "etc/limits.json")))
+    limits_file, redis_host = told.get("limits_file", "etc/limits.json"), told.get("redis_host", LOOPBACK)
+    return NodeSeen(name, port, redis_port, str(limits_file), redis_host=str(redis_host))
 
 
 def link(path: str, text: str, applied: str) -> LinkSeen | None:

@@ -42,7 +42,7 @@ def test_redis_starts_before_the_nodes_and_only_listens_here():
 
 
 def test_the_briefing_tells_addresses_and_limits_and_no_fault():
-    text = brief({member.name: ("127.0.0.1", _PORTS[member.name]) for member in _SUBJECT.members})
+    text = brief("processes", {member.name: ("127.0.0.1", _PORTS[member.name]) for member in _SUBJECT.members})
     for member in _SUBJECT.members:
         assert f"{member.name}: 127.0.0.1:{_PORTS[member.name]}" in text
     for key, limit in DECLARED.items():
@@ -53,6 +53,20 @@ def test_the_briefing_tells_addresses_and_limits_and_no_fault():
 
 
 def test_every_file_is_named_in_the_briefing_by_its_folder():
-    text = brief({member.name: ("127.0.0.1", _PORTS[member.name]) for member in _SUBJECT.members})
+    text = brief("processes", {member.name: ("127.0.0.1", _PORTS[member.name]) for member in _SUBJECT.members})
     assert {re.sub(r"\d", "1", path) for path in _BLUEPRINT.files} <= set(re.findall(r"etc/[\w./-]+\.\w+", text))
     assert all(json.loads(body) for path, body in _BLUEPRINT.files.items() if path.endswith(".json"))
+
+
+def test_the_briefing_of_containers_tells_names_and_tools_and_no_fault():
+    text = brief("compose", {"node-1": ("node-1", 8000), "node-2": ("node-2", 8000), "redis": ("redis", 6379)})
+    assert "- node-2: node-2:8000\n" in text
+    assert "redis:6379" in text
+    for told in ("compose.yaml", "docker compose up -d", "docker kill -s HUP", "this lab only", "/lab/etc/node-1.json"):
+        assert told in text
+    for key, limit in DECLARED.items():
+        assert f"{key} {limit}" in text
+    for gone in ("supervisorctl", "127.0.0.1", "etc/redis.conf", "{{", "}}"):
+        assert gone not in text
+    for fault in _SUBJECT.faults:
+        assert fault.name not in text

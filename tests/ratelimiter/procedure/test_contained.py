@@ -1,0 +1,136 @@
+"""Containers as Docker's client tells of them: what is read, and that no output leads to a wild command."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operatorlab.procedure import Printed
+from operatorlab.subject import FaultKind
+from subjects.ratelimiter.procedure import diagnose, docker
+from subjects.ratelimiter.procedure.picture import Resource, Share
+
+_ROW = "{} /{} {} exit={} oom=false cpus=1000000000 quota=0/0 memory=201326592 networks={}"
+_NAMES = ("redis", "node-1", "node-2", "link-node-1", "prometheus")
+_WELL = "=== containers\n" + "\n".join(_ROW.format(name, f"p_{name}_1", "running", 0, "p_lab,") for name in _NAMES)
+_DECLARED = "=== declared\nname: p\nservices:\n" + "".join(
+    f"  {name}:\n    cpus: 1.0\n    mem_limit: {size}\n" for name, size in zip(_NAMES, ("192m",) * 5, strict=True)
+)
+_RULE = {"source": "node-1", "target": "redis", "listen": 6379, "upstream": 6379, "drop": True}
+_rows = st.lists(
+    st.builds(
+        _ROW.format,
+        st.sampled_from((*_NAMES, "x;y")),
+        st.sampled_from(["p_a_1", "p-b-1", "$(reboot)", "p_c_1; reboot"]),
+        st.sampled_from(["running", "exited", "paused", "created", "dead", "removing"]),
+        st.sampled_from([0, 137]),
+        st.sampled_from(["", "p_lab,", "a,b,", "$(reboot),"]),
+    )
+).map(lambda rows: "=== containers\n" + "\n".join(rows))
+_printed = st.builds(
+    Printed,
+    st.sampled_from([None, 0, 1, 127]),
+    st.one_of(
+        _rows,
+        st.just(_DECLARED),
+        st.just(f"=== etc/links/node-1-redis.json\n{json.dumps(_RULE)}\n"),
+        st.just("=== /data\nFilesystem\ntmpfs 32768 32768 0 100% /data\n/data/.ballast\n/data/a b\n/data/$(reboot)\n"),
+        st.just("PONG\nrole:master\ninside=PONG\nthrough link-node-1=PONG"),
+        st.just('node-1:8000 /health {} HTTP 200\nnode-1:8000 /ready {"reason": "timeout"} HTTP 503'),
+        st.just("node-1:8000 /health  HTTP 000\nnode-1:8000 /ready  HTTP 000"),
+        st.text(max_size=200),
+    ),
+)
+
+
+def _play(first: str, answers):
+    commands, playing = [], diagnose("component: node-1\ninvariant: node_down\n")
+    step = next(playing)
+    printed = Printed(0, first)
+    while True:
+        commands.append(step.command)
+        assert len(commands) < 40, "within the turns of a session"
+        try:
+            step = playing.send(printed)
+        except StopIteration as done:
+            return commands, done.value
+        printed = answers(len(commands), step.command)
+
+
+@given(st.lists(_printed, min_size=1, max_size=12))
+def test_any_output_leads_to_a_report_and_nothing_printed_is_run(outputs):
+    commands, said = _play(_WELL, lambda number, _: outputs[number % len(outputs)])
+    assert FaultKind(said.kind)
+    assert said.outcome in {"resolved", "escalated", "no_action_needed"}
+    for command in commands:
+        assert "reboot" not in re.sub(r"'[^']*'", "", command), "what is printed is quoted or left out"
+        assert not command.startswith("supervisorctl") or command == commands[0]
+
+
+def test_where_supervisorctl_answers_docker_is_never_asked():
+    commands, _ = _play("redis   RUNNING   pid 9, uptime 0:00:01", lambda *_: Printed(0, ""))
+    assert not any(command.startswith(("docker", "echo '=== containers'")) for command in commands)
+
+
+def test_a_list_of_containers_is_read_whatever_its_separators():
+    seen = docker.containers(
+        _ROW.format("node-1", "p-node-1-1", "exited", 137, "")
+        + "\nno container\n"
+        + _ROW.format("redis", "p_redis_1", "paused", 0, "p_lab,")
+    )
+    assert (seen["node-1"].container, seen["node-1"].state, seen["node-1"].detail) == (
+        "p-node-1-1",
+        "EXITED",
+        "exit code 137",
+    )
+    assert seen["node-1"].disconnected
+    assert seen["redis"].frozen
+    assert not seen["redis"].running
+
+
+def test_what_is_declared_shows_what_is_missing_and_who_lacks_what():
+    little = _ROW.replace("cpus=1000000000", "cpus=50000000").format("node-1", "p_node-1_1", "running", 0, "p_lab,")
+    config = (
+        "name: p\nnetworks:\n  lab:\nservices:\n  grafana:\n    cpus: 1.0\n    profiles:\n"
+        "  node-1:\n    cpus: 1.0\n    mem_limit: \"201326592\"\n  node-2:\n    cpus: '0.5'\n    mem_limit: 192m\n"
+        "volumes:\n  none:\n"
+    )
+    seen = docker.with_declared(docker.containers(little), "\n" + config)
+    assert set(seen) == {"node-1", "node-2"}, "what only a profile starts is not missed"
+    assert seen["node-2"].state == "MISSING"
+    assert seen["node-1"].short_of == {Resource.CPU: Share(0.05, 1.0)}
+
+
+def test_memory_is_compared_in_bytes_and_no_limit_is_enough():
+    row = _ROW.replace("memory=201326592", "memory=67108864").replace("cpus=1000000000", "cpus=0")
+    config = "\nservices:\n  node-1:\n    cpus: 1.0\n    mem_limit: 192M\n"
+    (one,) = docker.with_declared(docker.containers(row.format("node-1", "n", "running", 0, "l,")), config).values()
+    assert one.short_of == {Resource.MEMORY: Share(64 << 20, 192 << 20)}
+
+
+def test_a_process_stopped_by_a_signal_is_frozen_even_below_an_init():
+    row = "10001  {}  0.0  0.1  2320  560  ?  {}  11:14  0:00  python"
+    rows = "\n".join(
+        ("USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND", row.format(12, "Ss"), row.format(13, "Tl"))
+    )
+    parts = {"p_node-1_1": f"{rows}\n"}
+    seen = docker.with_kernel_states(docker.containers(_WELL), parts)
+    assert seen["node-1"].frozen
+    assert seen["node-1"].pid == 13
+    assert not seen["redis"].frozen
+
+
+def test_only_what_redis_did_not_write_may_be_removed():
+    own = ("dump.rdb", "temp-12.rdb", "appendonlydir/appendonly.aof.3.incr.aof", "appendonlydir/temp-rewriteaof-9.aof")
+    foreign = ("/data/.ballast", "/data/appendonlydir/fill", "/data/dump.rdb.old")
+    printed = "tmpfs 32768 32768 0 100% /data\n" + "\n".join(
+        (*(f"/data/{name}" for name in own), *foreign, "/etc/passwd")
+    )
+    volume = docker.volume(printed)
+    assert volume is not None
+    assert volume.full
+    assert volume.foreign == foreign
+    assert docker.volume("df: not found") is None
