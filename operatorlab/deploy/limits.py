@@ -11,7 +11,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -80,6 +80,20 @@ def make_groups(groups: Iterable[Path]) -> None:
         ):
             if (group / name).exists():
                 (group / name).write_text(f"{value}\n")
+
+
+@contextlib.contextmanager
+def no_forks(groups: Iterable[Path]) -> Iterator[None]:
+    """Meanwhile nothing in these groups can start a process."""
+    limits = [group / "pids.max" for group in groups if (group / "pids.max").exists()]
+    try:
+        for limit in limits:
+            limit.write_text("0\n")
+        yield
+    finally:
+        for limit in limits:
+            with contextlib.suppress(FileNotFoundError):  # ended, and removed, by another process
+                limit.write_text(f"{PROCESSES}\n")
 
 
 def remove_groups(groups: Iterable[Path]) -> None:

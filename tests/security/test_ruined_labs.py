@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -92,10 +93,8 @@ async def test_a_ruined_lab_is_as_new_after_a_reset(
 ) -> None:
     before = psutil.virtual_memory().available
     command = RUIN[name].replace("{victim}", str(host.victim)).replace("{path}", str(host.listeners[3].getsockname()))
-    try:
+    with contextlib.suppress(SandboxGone):
         await run(victim, command, 8)
-    except SandboxGone:
-        pass
     assert before - psutil.virtual_memory().available < 5 << 30
     for deed in (victim.cut, victim.mend):
         await attempted(deed("front", "store"))
@@ -103,7 +102,8 @@ async def test_a_ruined_lab_is_as_new_after_a_reset(
     assert host.heard() == []
     await victim.reset()
     await works(victim)
-    assert not [p for p in kin(victim.record) if "3601" in p.cmdline()]
+    names = {process.name() for process in kin(victim.record)}
+    assert not names & {"sh", "bash", "unshare", "setsid", "cat"}, "something was left running"
     assert "I am the store" in (await run(victim, "cat log/store.log; ls -R")).stdout
     await victim.cut("front", "store")
     assert await victim.is_cut("front", "store")
@@ -119,21 +119,10 @@ async def test_a_ruined_lab_can_be_ended(victim: ProcessDeployment, host: Host, 
     assert not [group for group in confined.groups if group.exists()]
 
 
-LINKS = {
-    "rules": ("etc/links", "links"),
-    "rules in force": ("data/front-store", "applied"),
-    "data": ("data", "data"),
-    "logs": ("log", "log"),
-    "tools": ("bin", "bin"),
-    "configuration": ("etc", "etc"),
-}
-
-
-@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("where", ["etc/links", "data/front-store", "data", "log", "bin", "etc"])
 async def test_a_link_that_is_planted_is_never_followed(
-    victim: ProcessDeployment, host: Host, run: Exec, name: str, tmp_path: Path
+    victim: ProcessDeployment, host: Host, run: Exec, where: str, tmp_path: Path
 ) -> None:
-    where, _ = LINKS[name]
     outside = tmp_path / "outside"
     (outside / "links").mkdir(parents=True)
     planted = (
