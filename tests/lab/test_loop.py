@@ -11,19 +11,39 @@ from operatorlab import AuditStore, Lab
 from operatorlab.agent import Outcome
 from operatorlab.errors import BadParameter, StartFailed, TimedOut, UnknownName
 from operatorlab.monitor.tickets import TicketState
+from operatorlab.subject import COMPOSE, PROCESSES
 from subjects.ratelimiter.subject import RateLimiter
 
 FAULTS = {fault.name: fault for fault in RateLimiter.faults}
 DETECT_WITHIN_S = 3.0
+DETECT_IN_CONTAINERS_WITHIN_S = 5.0  # nine containers share two processors with the tests
+# What the runbook cannot repair is told by `docs/deployments.md`, and not tried here.
+REPAIRED = sorted(set(FAULTS) - {"redis_loss"})
+EVERYWHERE = [
+    pytest.param(deployment, name, id=f"{deployment}-{name}", marks=marks)
+    for deployment, marks in ((PROCESSES, ()), (COMPOSE, pytest.mark.slow))
+    for name in REPAIRED
+    if deployment in FAULTS[name].deployments
+]
 
 
-@pytest.mark.parametrize("name", sorted(FAULTS))
-async def test_the_runbook_repairs_each_fault_and_the_monitor_verifies_it(name: str):
-    async with Lab("ratelimiter", grace_s=0, hold_s=1.0) as lab:
+@pytest.fixture
+def deployment(request: pytest.FixtureRequest) -> str:
+    """How the lab is brought up; skips where that cannot be had."""
+    if request.param == COMPOSE:
+        request.getfixturevalue("containers")
+    return str(request.param)
+
+
+@pytest.mark.parametrize(("deployment", "name"), EVERYWHERE, indirect=["deployment"])
+async def test_the_runbook_repairs_each_fault_and_the_monitor_verifies_it(deployment: str, name: str):
+    async with Lab("ratelimiter", deployment=deployment, grace_s=0, hold_s=1.0) as lab:
         fault = await lab.inject(name)
         ticket = await lab.next_ticket(timeout_s=10)
         assert ticket.invariant in FAULTS[name].expected
-        assert ticket.opened.since(fault.at) <= DETECT_WITHIN_S
+        assert ticket.opened.since(fault.at) <= (
+            DETECT_WITHIN_S if deployment == PROCESSES else DETECT_IN_CONTAINERS_WITHIN_S
+        )
 
         session = await lab.operate(ticket)
         assert session.outcome is Outcome.RESOLVED_VERIFIED, session
@@ -43,7 +63,7 @@ async def test_the_runbook_repairs_each_fault_and_the_monitor_verifies_it(name: 
         assert sampled["allowed"] > 0
 
 
-@pytest.mark.parametrize("name", sorted(FAULTS))
+@pytest.mark.parametrize("name", [name for name in REPAIRED if PROCESSES in FAULTS[name].deployments])
 async def test_the_idle_baseline_resolves_nothing_and_heal_undoes_each_fault(name: str):
     async with Lab("ratelimiter", grace_s=0, hold_s=0.5) as lab:
         fault = await lab.inject(name)

@@ -28,7 +28,10 @@ async def guard(lab: Lab) -> None:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-        server = await asyncio.start_unix_server(connected, str(lab.socket), limit=BUFFERED)
+        os.chdir(
+            lab.socket.parent
+        )  # the address of a Unix socket may have no more than a hundred bytes; its folder's may
+        server = await asyncio.start_unix_server(connected, lab.socket.name, limit=BUFFERED)
         try:
             lab.socket.chmod(0o666)  # who may reach it is said by the folder it is in
             print("ready", flush=True)  # noqa: T201  the harness waits for it

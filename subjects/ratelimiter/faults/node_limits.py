@@ -16,7 +16,7 @@ class NodeSlowCpu(ContainerFault):
     name = "node_slow_cpu"
     summary = "a node's container may use three hundredths of a processor"
     kind = FaultKind.RESOURCE_CPU
-    expected = ("high_latency", "node_down")
+    expected = ("high_latency", "node_down", "observer_blind")
 
     def truth(self) -> GroundTruth:
         """The quota of one container is far below what its work takes."""
