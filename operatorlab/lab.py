@@ -95,7 +95,7 @@ class Lab:
     def __repr__(self) -> str:
         if self._running is None:
             return f"<Lab {self.subject.name}: not started>"
-        return f"<Lab {self.run_id}: {self.subject.title}>"
+        return f"<Lab {self.run_id}: {self.subject.title}; {self.deployment.record.within}>"
 
     def _repr_html_(self) -> str:
         from operatorlab.widgets import html

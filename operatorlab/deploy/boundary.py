@@ -36,7 +36,7 @@ _START_WITHIN_S = 10.0
 _UNSHARED = ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _DEVICES = ("--proc", "/proc", "--dev", "/dev")
 # Pid 1: outlives whatever an operator ends, and its children are reaped because it ignores their end.
-_INIT = ("/bin/sh", "-c", "echo ready; exec /usr/bin/env --ignore-signal=CHLD sleep infinity > /dev/null")
+_INIT = ("/bin/sh", "-c", "echo ready; exec /usr/bin/env --ignore-signal=CHLD sleep infinity > /dev/null 2>&1")
 _OWN = 'owner=$1; shift; chown "$owner:$owner" /lab /run && exec "$@"'
 
 

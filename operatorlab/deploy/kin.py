@@ -19,10 +19,12 @@ from typing import Protocol
 import psutil
 
 from operatorlab.deploy.confined import Confined
+from operatorlab.deploy.limits import no_forks
 from operatorlab.errors import TimedOut
 
 RUN = "OPERATORLAB_RUN"
 SYSTEM = "OPERATORLAB_SYSTEM"
+_CLEAN_LOOKS = 2  # a list of processes is no picture of one moment: what forks all the time can be missed by one
 _GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
 
 
@@ -73,6 +75,14 @@ async def end_kin(lab: Kindred, *, spare: Collection[int] = ()) -> None:
     Looks again until none is left, for a process may fork while it is looked for. All are held before the first is
     killed, or what forks for ever would outrun this.
     """
+    with no_forks(lab.confined.groups if lab.confined else ()):
+        looks = 0
+        while looks < _CLEAN_LOOKS:
+            looks = 0 if await _end_those_there(lab, spare) else looks + 1
+
+
+async def _end_those_there(lab: Kindred, spare: Collection[int]) -> bool:
+    """Whether there was any."""
     held: dict[int, psutil.Process] = {}
     while True:
         found = {p.pid: p for p in await asyncio.to_thread(kin, lab) if p.pid not in spare}
@@ -81,10 +91,9 @@ async def end_kin(lab: Kindred, *, spare: Collection[int] = ()) -> None:
             with contextlib.suppress(psutil.Error):
                 process.suspend()
         held |= fresh
-        if not found:
-            return
         if not fresh:
             await end(list(found.values()))
+            return bool(held)
 
 
 async def end(processes: Collection[psutil.Process], deadline_s: float = 10.0) -> None:

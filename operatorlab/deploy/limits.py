@@ -11,7 +11,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -21,6 +21,7 @@ FILES = 4096
 FILE_BYTES = 512 << 20
 LAB_BYTES, TMP_BYTES, SHM_BYTES, RUN_BYTES = 512 << 20, 64 << 20, 64 << 20, 1 << 20
 _MEMORY = 3 << 30
+_SHARES = 4096  # of the processor: as much as four busy processes, however many there are
 _ROOT = Path("/sys/fs/cgroup")
 _GONE_WITHIN_S = 3.0
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
@@ -74,9 +75,25 @@ def make_groups(groups: Iterable[Path]) -> None:
             ("memory.max", memory()),
             ("memory.swap.max", 0),
             ("pids.max", PROCESSES),
+            ("cpu.shares", _SHARES),
+            ("cpu.weight", _SHARES * 100 // 1024),
         ):
             if (group / name).exists():
                 (group / name).write_text(f"{value}\n")
+
+
+@contextlib.contextmanager
+def no_forks(groups: Iterable[Path]) -> Iterator[None]:
+    """Meanwhile nothing in these groups can start a process."""
+    limits = [group / "pids.max" for group in groups if (group / "pids.max").exists()]
+    try:
+        for limit in limits:
+            limit.write_text("0\n")
+        yield
+    finally:
+        for limit in limits:
+            with contextlib.suppress(FileNotFoundError):  # ended, and removed, by another process
+                limit.write_text(f"{PROCESSES}\n")
 
 
 def remove_groups(groups: Iterable[Path]) -> None:
@@ -103,7 +120,7 @@ def _parents() -> list[Path]:
     return [folder for folder in found if os.access(folder, os.W_OK)]
 
 
-_V1 = ("memory", "pids")
+_V1 = ("memory", "pids", "cpu")
 
 
 def _controls(folder: Path) -> bool:

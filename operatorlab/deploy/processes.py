@@ -12,7 +12,6 @@ Any process can `attach` to a lab by its run id.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -35,8 +34,6 @@ from operatorlab.deploy.system import (
     CONF,
     environment,
     environment_inside,
-    link_file,
-    link_rules,
     wipe_system,
     write_system,
 )
@@ -299,10 +296,7 @@ class ProcessDeployment:
         return self._links
 
     def _write(self) -> None:
-        rules = {
-            link_file(link): json.dumps(link_rules(self.site, link), indent=2) + "\n" for link in self._blueprint.links
-        }
-        write_system(self.place, self._blueprint, rules, self._conf())
+        write_system(self.place, self.site, self._blueprint, self._conf())
 
     def _wipe(self) -> None:
         wipe_system(self.place.files)

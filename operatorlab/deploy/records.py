@@ -74,6 +74,13 @@ class LabRecord(BaseModel):
         return Path(f"/proc/{inside}/root/lab") if inside else self.root
 
     @property
+    def within(self) -> str:
+        """What holds an operator of this lab in, in a few words."""
+        if self.deployment == COMPOSE:
+            return "in containers"
+        return "in namespaces of its own" if self.confined else "without a boundary"
+
+    @property
     def control(self) -> Path:
         """Where the supervisor of a lab of processes listens."""
         assert self.socket is not None, f"{self.run_id} is no lab of processes"

@@ -131,7 +131,7 @@ class Supervisor:
 
     async def info(self, process: str) -> Mapping[str, Any]:
         """What it knows of a process: `pid` (0 if it does not run), `statename`, …"""
-        found = await self.call("getProcessInfo", process)
+        found = await asyncio.to_thread(self._call, "getProcessInfo", (process,), _ANSWER_WITHIN_S)
         if not isinstance(found, dict) or not isinstance(found.get("pid"), int):
             raise NotSupervisord(f"what listens as supervisord says of {process}: {found!r:.200}")
         return found

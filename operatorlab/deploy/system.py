@@ -6,6 +6,7 @@ a small environment made from a list of allowed names, so that no key or token o
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import site as python_site
@@ -99,14 +100,17 @@ def link_rules(site: Site, link: Link, *, drop: bool = False, delay_s: float = 0
     }
 
 
-def write_system(place: Place, blueprint: Blueprint, rules: Mapping[Path, str], conf: str) -> None:
+def write_system(place: Place, site: Site, blueprint: Blueprint, conf: str) -> None:
     """Write the folder: the blueprint's files, the rules of its links, the supervisor's file, the tools."""
     files = place.files
     for name in ("etc", "data", "log", "bin"):
         files.make_folder(name)
     for process in blueprint.processes:
         files.make_folder(f"data/{process.name}")
-    texts: dict[Path, str] = {Path(path): text for path, text in blueprint.files.items()} | dict(rules) | {CONF: conf}
+    texts: dict[Path, str] = {Path(path): text for path, text in blueprint.files.items()}
+    for link in blueprint.links:
+        texts[link_file(link)] = json.dumps(link_rules(site, link), indent=2) + "\n"
+    texts[CONF] = conf
     for path, text in texts.items():
         files.write(path, text)
     _write_tools(place)

@@ -57,8 +57,8 @@ class NamespaceSandbox(LocalSandbox):
             raise SandboxGone(str(trouble)) from trouble
 
     def _signal(self, leader: int, number: int) -> bool:
-        """Those inside first: the leader is outside, waits for them, and tells how they ended."""
-        reached = self._inside.signal(leader, number)
-        if reached and number != signal.SIGKILL:
-            return True
-        return signal_group(leader, number) or reached
+        """Those inside, if there are any: the leader is outside, waits for them, and tells how they ended."""
+        if number == signal.SIGKILL:  # the leader first here: it may be about to start what is inside
+            led = signal_group(leader, number)
+            return self._inside.signal(leader, number) or led
+        return self._inside.signal(leader, number) or signal_group(leader, number)

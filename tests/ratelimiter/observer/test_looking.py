@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import redis.asyncio
 
@@ -61,7 +62,8 @@ async def test_everything_killed_is_an_observation_like_any_other(watched):
     await asyncio.gather(*(watched.deployment.kill(member) for member in (*NODES, "redis")))
     seen = await watched.look()
     assert {node.state for node in seen.nodes} == {NodeState.DOWN}
-    assert all("refuses connections on 127.0.0.1:" in node.reason for node in seen.nodes)
+    # Inside a boundary what lets the observer in closes, where nothing listens behind it.
+    assert all(re.search("(refuses connections|closes connections at once) on 127", x.reason) for x in seen.nodes)
     assert seen.duration_s < LONGEST_LOOK_S + SLACK_S
     assert Readings.of(seen) == Readings()
 

@@ -11,7 +11,6 @@ import pytest
 from operatorlab.agent.shown import read_back, show
 from operatorlab.deploy.processes import ProcessDeployment
 from operatorlab.procedure import Conclusion, Printed, Step
-from operatorlab.sandbox.local import LocalSandbox
 from subjects.ratelimiter.procedure import diagnose
 from subjects.ratelimiter.subject import RateLimiter
 
@@ -35,7 +34,7 @@ async def _play(deployment: ProcessDeployment, incident: str) -> Played:
     """Run the procedure to its end; never more than a session's turns."""
     steps: list[tuple[Step, Printed]] = []
     playing = diagnose(incident)
-    async with LocalSandbox(deployment.root, deployment.environment()) as sandbox:
+    async with deployment.sandbox(deployment.folder / "audit.db") as sandbox:
         step = next(playing)
         while len(steps) < 39:
             result = await sandbox.exec(step.command, 60)
