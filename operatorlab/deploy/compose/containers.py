@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from operatorlab.subject import MemberState
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _STATES = {"running": MemberState.RUNNING, "restarting": MemberState.RUNNING, "paused": MemberState.PAUSED}
+_HEADER = 8
 _BEST_FIRST = ("running", "paused", "restarting", "exited", "created", "dead", "removing")
 
 
@@ -95,17 +97,12 @@ class Containers:
         """Run a program in the container of a service, as its user, and wait for it."""
         container = await self.need(service)
 
-        def go(client: docker.DockerClient) -> Ran:
-            api = client.api
-            execution = api.exec_create(str(container.id), list(argv), environment=dict(environment or {}))["Id"]
-            told = api.exec_start(execution, stream=True)  # a stream can be closed; without, docker-py leaves that open
-            try:
-                output = b"".join(told)
-            finally:
-                told.close()
-            return Ran(int(api.exec_inspect(execution)["ExitCode"] or 0), output.decode(errors="replace"))
-
-        return await self._engine(go)
+        settings = [f"{name}={value}" for name, value in (environment or {}).items()]
+        body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv), "Env": settings}
+        execution = json.loads(await self._engine.post(f"/containers/{container.id}/exec", body))["Id"]
+        told = await self._engine.post(f"/exec/{execution}/start", {"Detach": False, "Tty": False})
+        code = await self._engine(lambda client: client.api.exec_inspect(execution)["ExitCode"])
+        return Ran(int(code or 0), b"".join(_frames(told)).decode(errors="replace"))
 
     async def log(self, service: str, lines: int) -> str:
         """The last lines a service logged."""
@@ -168,6 +165,14 @@ def label(container: Container, name: str) -> str | None:
     """A label of a container, as it was listed."""
     told = (container.attrs.get("Labels") or {}).get(name)
     return None if told is None else str(told)
+
+
+def _frames(told: bytes) -> Iterator[bytes]:
+    """What a program printed, without the headers that tell which stream each piece is of."""
+    while len(told) >= _HEADER:
+        size = int.from_bytes(told[4:_HEADER], "big")
+        yield told[_HEADER : _HEADER + size]
+        told = told[_HEADER + size :]
 
 
 def _inspected(client: docker.DockerClient, container: Container) -> Mapping[str, Any]:

@@ -79,8 +79,8 @@ class Engine:
         self.last_contact = time.time()
         return answer
 
-    async def post(self, path: str, body: Mapping[str, object]) -> None:
-        """A call that docker-py has no words for."""
+    async def post(self, path: str, body: Mapping[str, object]) -> bytes:
+        """A call that docker-py has no words for, or leaves connections open after; the body of the answer."""
         transport = httpx.AsyncHTTPTransport(uds=str(socket_of(self.host)))
         try:
             async with httpx.AsyncClient(transport=transport, timeout=_WITHIN_S) as client:
@@ -89,6 +89,8 @@ class Engine:
             raise self._away(trouble) from trouble
         if answer.is_error:
             raise DockerTrouble(f"the Docker daemon refused: {answer.text[:500]}")
+        self.last_contact = time.time()
+        return answer.content
 
     async def ping(self) -> str:
         """Why the daemon cannot be asked now; empty if it answers within a second."""
