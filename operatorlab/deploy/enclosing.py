@@ -15,9 +15,19 @@ from operatorlab.deploy.forwarding import forward
 from operatorlab.deploy.inside import Inside
 from operatorlab.deploy.kin import end_kin
 from operatorlab.deploy.ports import Reservation, reserve
-from operatorlab.deploy.records import LabRecord, read_records
+from operatorlab.deploy.records import LabRecord, begin_record, read_records
+from operatorlab.deploy.supervisor import socket_path
+from operatorlab.home import make_folder
+from operatorlab.subject import PROCESSES, Subject
 
 MAKER_LOG, INGRESS_LOG = "boundary.log", "ingress.log"
+
+
+def begin_lab(subject: Subject, run_id: str | None, keep: bool, allowed: Allowed) -> LabRecord:
+    """The record of a lab of processes that is about to be brought up, with its folder."""
+    record = begin_record(subject, PROCESSES, run_id, keep=keep)
+    make_folder(record.root)
+    return record.changed(socket=socket_path(record.root), confined=plan(record.run_id, allowed))
 
 
 def plan(run_id: str, allowed: Allowed) -> Confined | None:

@@ -17,19 +17,18 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from operatorlab import home
 from operatorlab.deploy import labs, ports, visible
 from operatorlab.deploy.base import Progress, quietly
-from operatorlab.deploy.boundary import Allowed, chosen
-from operatorlab.deploy.enclosing import enclose, keepers, plan
+from operatorlab.deploy.boundary import chosen
+from operatorlab.deploy.enclosing import begin_lab, enclose, keepers
 from operatorlab.deploy.ending import end_inside
 from operatorlab.deploy.inside import Inside
 from operatorlab.deploy.kin import end_kin
 from operatorlab.deploy.members import Members
 from operatorlab.deploy.paths import Paths
 from operatorlab.deploy.place import SUPERVISOR_LOG, Here, Place
-from operatorlab.deploy.records import LabRecord, LabState, begin_record, read_record
-from operatorlab.deploy.supervisor import Supervisor, all_processes, conf, settled, socket_path
+from operatorlab.deploy.records import LabRecord, LabState, read_record
+from operatorlab.deploy.supervisor import Supervisor, all_processes, conf, settled
 from operatorlab.deploy.system import (
     CONF,
     environment,
@@ -77,7 +76,7 @@ class ProcessDeployment:
         """
         await labs.cleanup(progress=progress)
         allowed = await asyncio.to_thread(chosen, boundary)
-        deployment = cls(subject, _begin(subject, run_id, keep, allowed))
+        deployment = cls(subject, begin_lab(subject, run_id, keep, allowed))
         deployment._progress = progress
         progress(str(allowed))
         try:
@@ -349,9 +348,3 @@ class ProcessDeployment:
 
     def _port_of(self, process: str) -> str | None:
         return self._paths.listens(process) or (process if process in self.record.ports else None)
-
-
-def _begin(subject: Subject, run_id: str | None, keep: bool, allowed: Allowed) -> LabRecord:
-    record = begin_record(subject, PROCESSES, run_id, keep=keep)
-    home.make_folder(record.root)
-    return record.changed(socket=socket_path(record.root), confined=plan(record.run_id, allowed))

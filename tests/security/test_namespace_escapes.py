@@ -167,7 +167,7 @@ async def test_a_try_leads_nowhere(
 @pytest.mark.parametrize(
     "name",
     ["the audit by path", "the harness's home", "a file that all may read", "the repository",
-     "environments", "killing the harness", "a pidfd of a process of the host", "a listener of the host",
+     "environments", "a pidfd of a process of the host", "a listener of the host",
      "an abstract socket of the host", "a socket file of the host", "another lab's member", "sysfs",
      "another lab's files"],
 )  # fmt: skip
