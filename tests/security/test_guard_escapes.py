@@ -1,9 +1,7 @@
 """Tries to get out through the guard. Each must fail, do nothing, and be on record."""
 
 import json
-import os
 import socket
-import subprocess
 
 import pytest
 
@@ -386,29 +384,3 @@ def test_a_lab_cannot_be_filled_with_containers(guarded, tiny_lab):
         for number in range(20, 32):
             talk(guarded, ask("DELETE", f"/containers/{tiny_lab.project}_node-1_{number}"))
     assert statuses == [201] * 7 + [403] * 5
-
-
-# ── through Compose ────────────────────────────────────────────────────────────────────────────
-
-TRICKS = (
-    "privileged: true", 'volumes: ["/:/host"]', 'volumes: ["data:/data"]', "network_mode: host", "pid: host",
-    'cap_add: [SYS_ADMIN]', 'devices: ["/dev/null:/dev/null"]', 'ports: ["127.0.0.1:1:1"]', "mem_limit: 64m",
-    "build: .", "image: python:3.11-slim-bookworm",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("trick", TRICKS)
-def test_compose_does_not_get_further(guarded, tiny_lab, tmp_path, trick):
-    before = world(tiny_lab)[2]
-    text = (tiny_lab.folder / "docker-compose.yml").read_text()
-    text = text.replace("  node-2: *member", f"  extra:\n    <<: *member\n    {trick}") + "volumes: {data: {}}\n"
-    (tmp_path / "docker-compose.yml").write_text(text)
-    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
-    environment = {**os.environ, "DOCKER_HOST": f"unix://{guarded.socket}", "COMPOSE_PROJECT_NAME": tiny_lab.project}
-    done = subprocess.run(
-        ["docker-compose", "up", "-d", "extra"], cwd=tmp_path, env=environment, capture_output=True, check=False,
-        timeout=60,
-    )  # fmt: skip
-    assert done.returncode != 0
-    assert tiny_lab.id("extra") is None
-    assert world(tiny_lab)[2] == before
