@@ -26,7 +26,7 @@ POLICY = Policy(hold_s=1.0, reopen_s=0.0)  # each trouble is a ticket of its own
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A fault is tested where its mechanism exists; one that only containers can have, by the tests that matter most."""
+    """A fault is tested where its mechanism exists; one that only containers have, by the tests that matter most."""
     items[:] = [item for item in items if _wanted(item)]
 
 
