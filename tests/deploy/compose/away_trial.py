@@ -1,4 +1,4 @@
-"""A trial in whose midst the Docker daemon ends and comes back. Run by `test_daemon_restart.py`, in namespaces of its own.
+"""A trial in whose midst the Docker daemon ends and comes back, run by `test_daemon_restart.py` in namespaces apart.
 
     away_trial.py SIGTERM <folder> <images.tar> <cgroup>
 
