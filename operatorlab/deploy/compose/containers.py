@@ -98,11 +98,12 @@ class Containers:
         def go(client: docker.DockerClient) -> Ran:
             api = client.api
             execution = api.exec_create(str(container.id), list(argv), environment=dict(environment or {}))["Id"]
-            told = api.exec_start(execution, stream=True)  # a stream can be closed; without, docker-py leaves that open
+            told = api.exec_start(execution, stream=True)  # a stream can be closed; without, docker-py leaves it open
             try:
                 output = b"".join(told)
             finally:
-                told.close()
+                told.close()  # the socket …
+                told._response.close()  # type: ignore[attr-defined]  # noqa: SLF001  … and its file, or it stays open
             return Ran(int(api.exec_inspect(execution)["ExitCode"] or 0), output.decode(errors="replace"))
 
         return await self._engine(go)
