@@ -16,7 +16,7 @@ from operatorlab.errors import DockerTrouble
 
 _SLACK_S = 0.5
 """The daemon stops answering a moment before it ends containers; its clock and ours are one."""
-_SETTLED_WITHIN_S = 10.0
+_SETTLED_WITHIN_S = 20.0
 """What was started again has so long to find its feet; only then is what is still not well a trouble of its own."""
 _SETTLING = "the Docker daemon was away; what it ended starts again"
 

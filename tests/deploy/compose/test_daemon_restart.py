@@ -92,7 +92,7 @@ def test_a_daemon_that_is_away_blinds_the_lab_and_resolves_nothing(how, folder, 
     for cycle in saw["away"] + saw["back"] + saw["again"]:
         first, *more = cycle["tickets"]
         assert first == open_ticket, "it is not resolved"
-        assert {ticket[0] for ticket in more} <= {"observer_blind"}, "what cannot be seen is blamed on nobody"
+        assert {ticket[0] for ticket in more} <= {"observer_blind"}, f"blamed on somebody: {cycle}"
     assert all(ticket[3] for cycle in saw["away"] for ticket in cycle["tickets"])
 
     [recovered] = saw["recovered"]
