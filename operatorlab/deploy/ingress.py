@@ -24,7 +24,7 @@ from functools import partial
 from typing import NamedTuple, cast
 
 _RESET = struct.pack("ii", 1, 0)  # linger for no time: the kernel sends a reset in place of an end
-_NAMED_WITHIN_S = 0.5  # Docker answers for a name it knows in milliseconds, and for one that is gone not at all
+NAMED_WITHIN_S = 0.5  # Docker answers for a name it knows in milliseconds, and for one that is gone not at all
 _running: set[asyncio.Task[None]] = set()
 
 
@@ -68,7 +68,7 @@ class Names:
         if task is None or task.done():
             task = self._asked[name] = asyncio.get_running_loop().create_task(_look_up(name))
             task.add_done_callback(asyncio.Task.exception)  # all who asked may have given up by then
-        async with asyncio.timeout(_NAMED_WITHIN_S):
+        async with asyncio.timeout(NAMED_WITHIN_S):
             return await asyncio.shield(task)
 
 

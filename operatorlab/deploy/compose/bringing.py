@@ -15,6 +15,7 @@ from operatorlab import home
 from operatorlab.deploy.compose.command import Compose
 from operatorlab.deploy.compose.engine import Engine, socket_of
 from operatorlab.deploy.compose.stack import AGENT_IMAGE, RELAY_IMAGE, Stack, harness
+from operatorlab.deploy.ingress import NAMED_WITHIN_S
 from operatorlab.deploy.records import LabRecord
 from operatorlab.deploy.system import write_text
 from operatorlab.errors import DockerTrouble, StartFailed, TimedOut
@@ -30,8 +31,9 @@ TEMPLATES = "templates.json"
 _HEALTHY_WITHIN_S = 60.0
 _ACCEPTS_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.2
-_PASSED_ON_S = 0.05
-"""A connection that the ingress could not pass on is reset sooner than this."""
+_PASSED_ON_S = NAMED_WITHIN_S + 0.25
+"""A connection that the ingress could not pass on is reset sooner than this, even if it first asks for a name."""
+_ASK_AGAIN_S = 0.05
 
 
 def require_images(client: docker.DockerClient, stack: Stack) -> None:
@@ -118,7 +120,7 @@ async def accepts(deployment: ComposeDeployment, member: str) -> None:
             tail = await deployment.containers.log(member, lines=15)
             happened = "exited at once" if container.status == "exited" else "does not accept connections"
             raise StartFailed(f"{member} {happened}; its log ends:\n{tail}", next_step=f"look at {deployment.logs}")
-        await asyncio.sleep(_PASSED_ON_S)
+        await asyncio.sleep(_ASK_AGAIN_S)
 
 
 async def _passed_on(host: str, port: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -67,6 +68,7 @@ class Engine:
     def now(self, ask: Callable[[docker.DockerClient], T]) -> T:
         """The same, in this thread."""
         try:
+            self._knock()
             answer = ask(self._connected())
         except NotFound:
             self.last_contact = time.time()
@@ -108,6 +110,12 @@ class Engine:
             return f"the Docker daemon at {self.host} is not ready: {said[:100]!r}"
         self.last_contact = time.time()
         return ""
+
+    def _knock(self) -> None:
+        """OSError if nobody listens: docker-py would find out as well, but leaves a socket open each time."""
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(_WITHIN_S)
+            knocking.connect(str(socket_of(self.host)))
 
     def _connected(self) -> docker.DockerClient:
         if self._client is None:

@@ -6,6 +6,8 @@ itself; whatever ended before then was a fault, an operator's deed or trouble of
 
 from __future__ import annotations
 
+import math
+import time
 from datetime import datetime
 
 from operatorlab.deploy.compose.containers import Containers
@@ -14,6 +16,9 @@ from operatorlab.errors import DockerTrouble
 
 _SLACK_S = 0.5
 """The daemon stops answering a moment before it ends containers; its clock and ours are one."""
+_SETTLED_WITHIN_S = 20.0
+"""What was started again has so long to find its feet; only then is what is still not well a trouble of its own."""
+_SETTLING = "the Docker daemon was away; what it ended starts again"
 
 
 class Recovery:
@@ -25,6 +30,8 @@ class Recovery:
         self._services = services
         self._heard_before: float | None = None
         """When the daemon that is away was last heard of."""
+        self._settled_at = -math.inf
+        """When what was started again counts as up, by the monotonic clock."""
 
     async def trouble(self) -> str:
         """Why the daemon cannot be asked, or that its lab is being brought back; empty if all is as it should be."""
@@ -41,8 +48,8 @@ class Recovery:
             except DockerTrouble as trouble:  # it is away again, or not quite there yet
                 return str(trouble.what)
             self._heard_before = None
-            return "the Docker daemon was away; what it ended starts again"
-        return ""
+            self._settled_at = time.monotonic() + _SETTLED_WITHIN_S
+        return _SETTLING if time.monotonic() < self._settled_at else ""
 
     async def _bring_back(self, since: float) -> None:
         for service in self._services:
