@@ -52,7 +52,11 @@ test: $(VENV)/.dev  ## Run the tests (a few minutes)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.dev  ## Run the slow tests: soak, JupyterLab in a browser, many kills
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m "slow and not minutes"
+
+.PHONY: test-containers
+test-containers: $(VENV)/.dev images  ## Run the tests that run labs of containers for minutes (three quarters of an hour)
+	@$(BIN)/python -m pytest -m minutes
 
 .PHONY: bench
 bench: $(VENV)/.dev  ## Measure, and print ratios

@@ -67,6 +67,18 @@ def containers():
         pytest.skip(f"no labs of containers here: {trouble.what}")
 
 
+MINUTES = ("tests/security/containers/", "tests/deploy/compose/", "tests/compose/", "procedure/test_contained_live.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What is slow and runs labs of containers for minutes is marked so: `make test-containers` runs it."""
+    for item in items:
+        contract = "tests/contract/" in item.nodeid and "compose" in item.nodeid
+        if item.get_closest_marker("slow") and (contract or any(place in item.nodeid for place in MINUTES)):
+            item.add_marker(pytest.mark.minutes)
+
+
 LEFT = pytest.StashKey()
 
 
