@@ -87,7 +87,10 @@ class Deployment(Protocol):
         ...
 
     def address(self, member: str) -> tuple[str, int]:
-        """Host and port of a member on the loopback interface, past any link."""
+        """Host and port of a member on the loopback interface, past any link.
+
+        A forwarder may stand between: being connected says nothing, only an answer does.
+        """
         ...
 
     def inside(self, member: str) -> tuple[str, int]:

@@ -21,6 +21,7 @@ from operatorlab.errors import UnknownName, UserError
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPERATORLAB_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OPERATORLAB_BOUNDARY", "none")
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
 

@@ -16,7 +16,7 @@ from operatorlab.errors import OperatorLabError
 from operatorlab.sandbox import SandboxGone
 from tests.security.conftest import Exec, Host, works
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]  # a frozen supervisord is waited for
 
 _FAKE = """python3 - <<'END' >/dev/null 2>&1 &
 import os, socket

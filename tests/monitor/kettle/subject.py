@@ -23,7 +23,7 @@ from operatorlab.subject import (
 
 
 class Look:
-    """Connects to the server's port."""
+    """Asks the server; being connected says nothing where a forwarder stands between."""
 
     def __init__(self, address):
         self.address = address
@@ -32,11 +32,14 @@ class Look:
         began = time.monotonic()
         try:
             async with asyncio.timeout(1):
-                _, writer = await asyncio.open_connection(*self.address)
-            writer.close()
-            await writer.wait_closed()
+                reader, writer = await asyncio.open_connection(*self.address)
+                try:
+                    writer.write(b"HEAD / HTTP/1.0\r\n\r\n")
+                    await reader.readexactly(1)
+                finally:
+                    writer.close()
             node = Node("kettle", "server", NodeState.UP)
-        except OSError:
+        except (OSError, EOFError):
             node = Node("kettle", "server", NodeState.DOWN, "refuses")
         return Observation(datetime.now(UTC), began, time.monotonic() - began, (node,))
 
