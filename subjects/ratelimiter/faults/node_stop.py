@@ -1,18 +1,16 @@
-"""A node is asked to end, in good order, and nothing starts it again."""
+"""A node is asked to end, in good order, and nothing starts it again: a crash by another hand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
-from subjects.ratelimiter.faults.on_member import MemberFault
+from operatorlab.subject import Deployment, GroundTruth, Json
+from subjects.ratelimiter.faults.node_crash import NodeCrash
 
 
-class NodeStop(MemberFault):
+class NodeStop(NodeCrash):
     name = "node_stop"
     summary = "a node is stopped in good order, and left so"
-    kind = FaultKind.CRASH
-    expected = ("node_down",)
 
     def truth(self) -> GroundTruth:
         """It is not running, by somebody's hand."""
@@ -31,11 +29,3 @@ class NodeStop(MemberFault):
         """Stop it."""
         await deployment.stop(self.target)
         return {}
-
-    async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
-        """Whether it does not run."""
-        return await deployment.state(self.target) is MemberState.STOPPED
-
-    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
-        """Start it, if it does not run."""
-        await self.set_running(deployment)
