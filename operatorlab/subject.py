@@ -238,6 +238,7 @@ class Fault(ABC):
     kind: ClassVar[FaultKind]
     expected: ClassVar[tuple[str, ...]]  # invariants of which at least one must fire
     self_healing: ClassVar[bool] = False
+    found_within_s: ClassVar[float] = 5.0  # from injection to the first expected ticket, without grace
     deployments: ClassVar[tuple[str, ...]] = DEPLOYMENTS  # where its mechanism exists
 
     def __init__(self, target: str) -> None:

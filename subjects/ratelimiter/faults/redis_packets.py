@@ -67,5 +67,6 @@ class RedisLoss(_Packets):
     summary = "three packets in ten between a node and Redis are lost"
     kind = FaultKind.PACKET_LOSS
     expected = ("high_latency", "redis_disconnected")
+    found_within_s = 15.0  # chance decides which packets are lost, and most calls get through
     share = 0.3
     lost = "three packets in ten are lost"
