@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json
 from subjects.ratelimiter.faults.on_container import ContainerFault, containers
 
-_CPUS = 0.02
+_CPUS = 0.01
 _MEMORY = 24 * 1024 * 1024
 """Bytes. A node needs about 50 MB to come up."""
 
