@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import re
+import subprocess
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +15,7 @@ from hypothesis import strategies as st
 from operatorlab.procedure import Printed
 from operatorlab.subject import FaultKind
 from subjects.ratelimiter.procedure import diagnose, docker
+from subjects.ratelimiter.procedure.contained import _all_at_once
 from subjects.ratelimiter.procedure.picture import Resource, Share
 
 _ROW = "{} /{} {} exit={} oom=false cpus=1000000000 quota=0/0 memory=201326592 networks={}"
@@ -134,3 +139,25 @@ def test_only_what_redis_did_not_write_may_be_removed():
     assert volume.full
     assert volume.foreign == foreign
     assert docker.volume("df: not found") is None
+
+
+def test_what_many_containers_say_at_once_is_not_torn(tmp_path: Path):
+    client = tmp_path / "docker"
+    client.write_text(
+        '#!/bin/bash\nshift 2\nexec "$@"\n', encoding="ascii"
+    )  # runs here what it is to run in a container
+    client.chmod(0o755)
+    names, lines = [f"c-{number}" for number in range(8)], 400
+    command = _all_at_once({name: f"for i in $(seq {lines}); do echo {name} $i; done" for name in names})
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    said = subprocess.run(
+        ["bash", "-c", command], env={"PATH": path}, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    runs = [(name, list(group)) for name, group in itertools.groupby(said.split("\n"), lambda line: line.split(" ")[0])]
+    assert [name for name, _ in runs if name] == names
+    assert all(len(group) == lines for name, group in runs if name)
+
+
+def test_with_no_container_to_ask_nothing_is_waited_for():
+    done = subprocess.run(["bash", "-c", _all_at_once({})], capture_output=True, timeout=60, check=True)
+    assert done.stdout == b""
