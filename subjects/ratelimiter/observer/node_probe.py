@@ -67,7 +67,7 @@ class NodeProbe:
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
                 pass  # a kept connection whose other end has gone: only a new one tells whether anybody is there
             except httpx.TransportError as trouble:
-                raise silence_of(trouble, self.address) from trouble
+                raise await look_again(silence_of(trouble, self.address), self.address, _GREETING) from trouble
             try:
                 return await self.client.request(method, url, json=body)
             except httpx.TransportError as trouble:

@@ -66,6 +66,8 @@ async def _closes_at_once(address: tuple[str, int], greeting: bytes) -> bool:
     """Whether a fresh connection ends before the first byte of an answer to `greeting`."""
     try:
         reader, writer = await asyncio.open_connection(*address)
+    except ConnectionError:  # it was reset before this side knew that it was accepted
+        return True
     except OSError:
         return False
     try:

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import socket
 import struct
+import threading
+import time
 
 import pytest
 
@@ -75,6 +77,34 @@ async def listening(serve):
         await asyncio.gather(*serving)
 
 
+@contextlib.contextmanager
+def resetting():
+    """A thread that resets each connection as soon as it is there."""
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                accepted, _ = listener.accept()
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                accepted.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+async def stalling():
+    """The loop learns of each event late, as it does on a busy machine."""
+    while True:
+        time.sleep(0.02)  # noqa: ASYNC251 — that it blocks is the point
+        await asyncio.sleep(0)
+
+
 async def silence_of_node(address):
     async with http_client() as client:
         with pytest.raises(Silence) as silence:
@@ -97,6 +127,15 @@ async def test_a_fresh_connection_that_ends_before_the_first_byte_is_refused(ser
         silence = await ask(address)
     assert silence.kind is Kind.REFUSED
     assert silence.why == f"closes connections at once on {address[0]}:{address[1]}"
+
+
+@pytest.mark.parametrize("ask", [silence_of_node, silence_of_redis])
+async def test_a_connection_that_was_reset_before_it_was_seen_to_be_made_is_refused(ask):
+    with resetting() as address:
+        stalls = asyncio.create_task(stalling())
+        silence = await ask(address)
+        stalls.cancel()
+    assert (silence.kind, silence.why[:18]) == (Kind.REFUSED, "closes connections")
 
 
 @pytest.mark.parametrize("half", [HALF_A_HEAD, HALF_A_PAGE])
