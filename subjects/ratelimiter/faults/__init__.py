@@ -7,17 +7,22 @@ how to undo it whatever has happened since (`heal`).
 from __future__ import annotations
 
 from operatorlab.subject import Fault
-from subjects.ratelimiter.faults.limit_misconfigured import LimitMisconfigured
 from subjects.ratelimiter.faults.node_crash import NodeCrash
 from subjects.ratelimiter.faults.node_disconnected import NodeDisconnected
 from subjects.ratelimiter.faults.node_hang import NodeHang
 from subjects.ratelimiter.faults.node_limits import NodeOutOfMemory, NodeSlowCpu
 from subjects.ratelimiter.faults.node_stop import NodeStop
+from subjects.ratelimiter.faults.redis_client_pause import RedisClientPause
 from subjects.ratelimiter.faults.redis_crash import RedisCrash
 from subjects.ratelimiter.faults.redis_disk_full import RedisDiskFull
+from subjects.ratelimiter.faults.redis_hang import RedisHang
 from subjects.ratelimiter.faults.redis_latency import RedisLatency
+from subjects.ratelimiter.faults.redis_maxmemory import RedisMaxmemory
 from subjects.ratelimiter.faults.redis_packets import RedisDropped, RedisLoss, RedisOneWay
 from subjects.ratelimiter.faults.redis_partition import RedisPartition
+from subjects.ratelimiter.faults.redis_password import RedisPassword
+from subjects.ratelimiter.faults.redis_readonly import RedisReadonly
+from subjects.ratelimiter.faults.wrong_limit import LimitMisconfigured, LimitZero
 
 FAULTS: tuple[type[Fault], ...] = (
     NodeCrash,
@@ -27,6 +32,11 @@ FAULTS: tuple[type[Fault], ...] = (
     NodeSlowCpu,
     NodeOutOfMemory,
     RedisCrash,
+    RedisHang,
+    RedisClientPause,
+    RedisReadonly,
+    RedisMaxmemory,
+    RedisPassword,
     RedisDiskFull,
     RedisPartition,
     RedisDropped,
@@ -34,4 +44,5 @@ FAULTS: tuple[type[Fault], ...] = (
     RedisLoss,
     RedisLatency,
     LimitMisconfigured,
+    LimitZero,
 )

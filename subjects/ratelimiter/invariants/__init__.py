@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from operatorlab.subject import Invariant
 from subjects.ratelimiter.invariants.blindness import OBSERVER_BLIND
+from subjects.ratelimiter.invariants.blocking import OVER_BLOCKING
 from subjects.ratelimiter.invariants.drift import COUNTER_DRIFT
 from subjects.ratelimiter.invariants.ghosts import GHOST_ALLOWING
 from subjects.ratelimiter.invariants.latency import HIGH_LATENCY
@@ -20,5 +21,6 @@ INVARIANTS: tuple[Invariant, ...] = (
     HIGH_LATENCY,
     COUNTER_DRIFT,
     GHOST_ALLOWING,
+    OVER_BLOCKING,
     OBSERVER_BLIND,
 )

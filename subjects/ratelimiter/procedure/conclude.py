@@ -10,7 +10,7 @@ from operatorlab.subject import FaultKind
 from subjects.ratelimiter.procedure.picture import Picture
 from subjects.ratelimiter.procedure.trouble import Remedy, Trouble
 
-_UNDERSTOOD = {"node_down", "redis_disconnected", "ghost_allowing"}
+_UNDERSTOOD = {"node_down", "redis_disconnected", "ghost_allowing", "over_blocking"}
 """What is over if nothing this procedure looks at is wrong; of other invariants it cannot tell."""
 
 

@@ -1,0 +1,43 @@
+"""What faults in Redis have in common: talking to Redis itself, past the links."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from operatorlab.errors import TimedOut
+from operatorlab.subject import Deployment
+from subjects.ratelimiter.faults.on_member import MemberFault
+
+WITHIN_S = 2.0
+
+
+class RedisFault(MemberFault):
+    """A fault aimed at Redis."""
+
+    role = "redis"
+
+
+@contextlib.asynccontextmanager
+async def asking(deployment: Deployment, password: str | None = None) -> AsyncIterator[Redis]:
+    """Redis itself, past the links; TimedOut if it does not answer. What it refuses raises redis.RedisError."""
+    host, port = deployment.address("redis")
+    async with Redis(
+        host=host,
+        port=port,
+        password=password,
+        retry=Retry(NoBackoff(), 0),  # a refusal is an answer
+        decode_responses=True,
+        protocol=2,
+        driver_info=None,
+    ) as redis:
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                yield redis
+        except TimeoutError as late:
+            raise TimedOut(f"Redis did not answer within {WITHIN_S:g} s", cause="it is frozen or overloaded") from late

@@ -1,0 +1,56 @@
+"""Redis may use less memory than it does, and may throw nothing away: it answers, and takes no writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
+from subjects.ratelimiter.faults.on_redis import RedisFault, asking
+
+_BYTES = 100_000
+"""Below what an empty Redis uses, which is about 800,000."""
+_WRONG = {"maxmemory-policy": "noeviction", "maxmemory": str(_BYTES)}
+
+
+class RedisMaxmemory(RedisFault):
+    name = "redis_maxmemory"
+    summary = "the memory limit of Redis is set below what it uses, and it evicts nothing"
+    kind = FaultKind.RESOURCE_MEMORY
+    expected = ("redis_disconnected",)
+
+    def truth(self) -> GroundTruth:
+        """Redis lives; a setting at run time forbids it to grow."""
+        return GroundTruth(
+            component=self.target,
+            kind=self.kind,
+            mechanism=f"maxmemory of Redis was set to {_BYTES} bytes with the policy noeviction: less than it uses",
+            causal_path=(
+                "maxmemory of Redis was lowered below what it uses",
+                "Redis refuses every write that needs memory (OOM)",
+                "no node can count, and every node refuses requests with 503",
+            ),
+        )
+
+    async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
+        """Lower the limit; the memo keeps what was set."""
+        async with asking(deployment) as redis:
+            old = {setting: str((await redis.config_get(setting))[setting]) for setting in _WRONG}
+            for setting, value in _WRONG.items():
+                await redis.config_set(setting, value)
+        return dict(old)
+
+    async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
+        """Whether it uses more than it may. One that was restarted is set as its configuration file says."""
+        if await deployment.state(self.target) is not MemberState.RUNNING:
+            return False
+        async with asking(deployment) as redis:
+            memory = await redis.info("memory")
+        return 0 < int(memory["maxmemory"]) < int(memory["used_memory"])
+
+    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
+        """Set what was set before."""
+        if not memo or await deployment.state(self.target) is MemberState.STOPPED:
+            return
+        async with asking(deployment) as redis:
+            for setting in _WRONG:
+                await redis.config_set(setting, str(memo[setting]))
