@@ -39,9 +39,10 @@ from operatorlab.running import (
 )
 
 __all__ = [
-    "COMPOSE", "DEPLOYMENTS", "PROCESSES", "Blind", "Blueprint", "ContainerDeployment", "Deployment", "Fault",
-    "FaultKind", "Finding", "GroundTruth", "Invariant", "Json", "Link", "Member", "MemberState", "Node", "NodeState",
-    "Observation", "Observer", "Procedure", "Process", "Severity", "Site", "Subject", "Undecided", "Violation",
+    "COMPOSE", "DEPLOYMENTS", "PROCESSES", "Blind", "Blueprint", "Composite", "ContainerDeployment", "Deployment",
+    "Fault", "FaultKind", "Finding", "GroundTruth", "Invariant", "Json", "Link", "Member", "MemberState", "Node",
+    "NodeState", "Observation", "Observer", "Part", "Procedure", "Process", "Severity", "Site", "Subject", "Undecided",
+    "Violation",
 ]  # fmt: skip
 
 Json = object
@@ -268,6 +269,33 @@ class Fault(ABC):
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Undo it."""
 
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """The reference fix: what a good operator would run in its shell, one command after the other.
+
+        For tests and for the reference-fix operator of an evaluation, never shown to one. Empty where none is known.
+        """
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One single fault within a composite."""
+
+    fault: type[Fault]
+    target: str
+    after_s: float = 0.0  # since the composite began
+    lasts_s: float | None = None  # its trigger is taken back after that long; None: it stays
+
+
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """Several faults as one: concurrent, one after the other, flapping, or a trigger that goes while its harm stays."""
+
+    name: str
+    summary: str
+    parts: tuple[Part, ...]
+    load: str | None = None  # the load profile it needs; None: any
+
 
 # ── the system itself ──────────────────────────────────────────────────────────────────────────
 
@@ -281,6 +309,7 @@ class Subject(ABC):
     ports: ClassVar[tuple[str, ...]]  # port names a deployment must provide; members' own names among them
     invariants: ClassVar[tuple[Invariant, ...]]
     faults: ClassVar[tuple[type[Fault], ...]]
+    composites: ClassVar[tuple[Composite, ...]] = ()
     loads: ClassVar[tuple[str, ...]] = ()  # names of load profiles; the first is the default
     runtime: ClassVar[tuple[str, ...]] = ()
     """Modules and packages that its processes import: all of its code that an operator inside a boundary may see.
