@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
+from docker.models.networks import Network
 
 from operatorlab.deploy.compose.engine import Engine
 from operatorlab.deploy.compose.stack import HARNESS, PART, RUN
@@ -19,6 +21,8 @@ from operatorlab.subject import MemberState
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _STATES = {"running": MemberState.RUNNING, "restarting": MemberState.RUNNING, "paused": MemberState.PAUSED}
 _HEADER = 8
+_FREED_WITHIN_S = 10.0
+_LOOK_AGAIN_S = 0.1
 _BEST_FIRST = ("running", "paused", "restarting", "exited", "created", "dead", "removing")
 
 
@@ -186,9 +190,24 @@ def remove_project(client: docker.DockerClient, project: str) -> None:
     for container in _listed(client, [label]):
         _gone(lambda one=container: one.remove(force=True, v=True))
     for network in client.networks.list(filters={"label": label}):
-        _gone(network.remove)
+        _gone(lambda one=network: _remove_network(one))
     for volume in client.volumes.list(filters={"label": label}):
         _gone(lambda one=volume: one.remove(force=True))
+
+
+def _remove_network(network: Network) -> None:
+    """Remove it, freed of what hangs on to it: a stranger's container, or the end of one that is no more."""
+    give_up = time.monotonic() + _FREED_WITHIN_S
+    while True:
+        try:
+            return network.remove()
+        except APIError as refusal:
+            if "active endpoints" not in str(refusal.explanation) or time.monotonic() > give_up:
+                raise
+        network.reload()
+        for end in network.attrs.get("Containers") or {}:
+            _gone(lambda one=end: network.disconnect(one, force=True))
+        time.sleep(_LOOK_AGAIN_S)  # the daemon tells nobody when an end is gone
 
 
 def _gone(remove: Any) -> None:

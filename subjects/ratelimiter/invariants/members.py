@@ -1,7 +1,9 @@
 """Who is down, and who has lost Redis.
 
 A refused connection is believed at once; silence, and a node's word that it has lost Redis, when they have
-lasted for the threshold: a busy machine can feign both for a moment. Redis is blamed for its own outage:
+lasted for the threshold: a busy machine can feign both for a moment. A node that loses Redis again and again is
+believed as well, when the pieces add up to twice the threshold, and is not acquitted by the pauses between them.
+Redis is blamed for its own outage:
 when it does not answer the observer, or answers but serves no node at all, the nodes that suffer from it
 are undecided, not broken.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from operatorlab.subject import Finding, Invariant, Node, NodeState, Observation, Undecided, Violation
-from subjects.ratelimiter.invariants.series import is_live, lasting_s, node_members
+from subjects.ratelimiter.invariants.series import is_live, node_members
 from subjects.ratelimiter.observer.silence import Kind
 
 _REDIS = "redis"
@@ -55,8 +57,15 @@ def _cut_off(history: Sequence[Observation], rule: Invariant) -> Iterator[Findin
     """Redis answers the observer: findings for whoever has been to blame for long enough."""
     assert rule.threshold is not None
     now = history[-1]
-    for component in sorted(_blamed(now)):
-        if _blamed_for_s(history, component) < rule.threshold:
+    blamed = _blamed(now)
+    for component in sorted({*blamed, _REDIS, *(node.name for node in node_members(now))}):
+        spells = _spells(history, component)
+        flaps = len(spells) > 1 and sum(spells) >= 2 * rule.threshold
+        if component not in blamed:
+            if flaps:
+                yield Undecided(rule.name, component, f"it lost Redis {len(spells)} times in {rule.window_s:g} s")
+            continue
+        if spells[-1] < rule.threshold and not flaps:
             yield Undecided(rule.name, component, f"not ready for less than {rule.threshold} s")
             continue
         reasons = {n.name: n.reason for n in node_members(now) if n.facts.get("ready") is False}
@@ -66,8 +75,19 @@ def _cut_off(history: Sequence[Observation], rule: Invariant) -> Iterator[Findin
         yield Violation(rule.name, component, message, rule.severity, {"not_ready": reasons})
 
 
-def _blamed_for_s(history: Sequence[Observation], component: str) -> float:
-    return lasting_s(history, lambda seen: component in _blamed(seen))
+def _spells(history: Sequence[Observation], component: str) -> list[float]:
+    """For how long it was to blame each time, oldest first, in seconds from the start of a reading to an end of one."""
+    lengths: list[float] = []
+    began: float | None = None
+    for seen in history:
+        if component not in _blamed(seen):
+            began = None
+            continue
+        if began is None:
+            began = seen.monotonic
+            lengths.append(0.0)
+        lengths[-1] = seen.monotonic + seen.duration_s - began
+    return lengths
 
 
 def _blamed(observation: Observation) -> frozenset[str]:

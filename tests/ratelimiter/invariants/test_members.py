@@ -50,6 +50,41 @@ def test_one_node_without_redis_is_blamed_itself_when_it_has_lasted(film, verdic
     assert "timeout" in found[-1].broken["node-2"].message
 
 
+def flap(film, times: int):
+    """Redis is lost for 0.52 s of each second, again and again."""
+    film.step_s = 0.25
+    for _ in range(times):
+        film.frame(unready=("node-2",)).frame(unready=("node-2",)).frame(unready=("node-2",)).frame()
+    return film
+
+
+def test_a_node_that_loses_redis_again_and_again_is_blamed_although_no_loss_lasts(film, verdict):
+    flap(film.well(), 3)
+    found = [verdict(film.frame(unready=("node-2",)), "redis_disconnected") for _ in range(3)]
+    assert [set(each.broken) for each in found] == [set(), {"node-2"}, {"node-2"}]
+
+
+def test_the_pauses_of_a_flapping_node_acquit_nobody(film, verdict):
+    found = verdict(flap(film.well(), 4), "redis_disconnected")
+    assert not found.broken
+    assert set(found.undecided) == {"node-2"}
+    film.well(5.0)
+    assert not verdict(film, "redis_disconnected").undecided
+
+
+def test_three_short_losses_are_nobodys_fault(film, verdict):
+    found = verdict(flap(film.well(), 3), "redis_disconnected")
+    assert not found.broken
+    assert not found.undecided
+
+
+def test_one_long_loss_that_is_over_is_over_at_once(film, verdict):
+    film.well()
+    for _ in range(6):
+        film.frame(unready=("node-2",))
+    assert not verdict(film.frame(), "redis_disconnected").undecided
+
+
 def test_redis_gone_is_one_ticket_and_the_nodes_are_undecided(film, verdict):
     nodes = ("node-1", "node-2", "node-3")
     found = verdict(film.well().frame(down={"redis": "refused"}, unready=nodes), "redis_disconnected")
