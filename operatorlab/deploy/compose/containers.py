@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,11 @@ from docker.models.networks import Network
 from operatorlab.deploy.compose.engine import Engine
 from operatorlab.deploy.compose.stack import HARNESS, PART, RUN
 from operatorlab.errors import BadParameter, DockerTrouble
+from operatorlab.sandbox.docker import frames
 from operatorlab.subject import MemberState
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _STATES = {"running": MemberState.RUNNING, "restarting": MemberState.RUNNING, "paused": MemberState.PAUSED}
-_HEADER = 8
 _FREED_WITHIN_S = 10.0
 _LOOK_AGAIN_S = 0.1
 _BEST_FIRST = ("running", "paused", "restarting", "exited", "created", "dead", "removing")
@@ -106,7 +106,7 @@ class Containers:
         execution = json.loads(await self._engine.post(f"/containers/{container.id}/exec", body))["Id"]
         told = await self._engine.post(f"/exec/{execution}/start", {"Detach": False, "Tty": False})
         code = await self._engine(lambda client: client.api.exec_inspect(execution)["ExitCode"])
-        return Ran(int(code or 0), b"".join(_frames(told)).decode(errors="replace"))
+        return Ran(int(code or 0), b"".join(piece for _, piece in frames(bytearray(told))).decode(errors="replace"))
 
     async def log(self, service: str, lines: int) -> str:
         """The last lines a service logged."""
@@ -169,14 +169,6 @@ def label(container: Container, name: str) -> str | None:
     """A label of a container, as it was listed."""
     told = (container.attrs.get("Labels") or {}).get(name)
     return None if told is None else str(told)
-
-
-def _frames(told: bytes) -> Iterator[bytes]:
-    """What a program printed, without the headers that tell which stream each piece is of."""
-    while len(told) >= _HEADER:
-        size = int.from_bytes(told[4:_HEADER], "big")
-        yield told[_HEADER : _HEADER + size]
-        told = told[_HEADER + size :]
 
 
 def _inspected(client: docker.DockerClient, container: Container) -> Mapping[str, Any]:
