@@ -172,6 +172,7 @@ def _fault(fault: type[Fault], subject: Subject) -> Iterator[str]:
         yield f"self_healing must be True or False, not {self_healing!r}"
     yield from _deployments(fault.deployments)
     yield from _expected(getattr(fault, "expected", None), subject)
+    yield from _known_invariants("may break", fault.also, subject)
     missing = sorted(getattr(fault, "__abstractmethods__", ()))
     if missing:
         yield f"it does not define {', '.join(missing)}"
@@ -191,10 +192,14 @@ def _expected(expected: object, subject: Subject) -> Iterator[str]:
     if not isinstance(expected, tuple) or not expected or not all(isinstance(one, str) for one in expected):
         yield f"expected must be a tuple of at least one invariant's name, not {expected!r}"
         return
+    yield from _known_invariants("expects", expected, subject)
+
+
+def _known_invariants(how: str, names: Sequence[str], subject: Subject) -> Iterator[str]:
     known = {one.name for one in _declared(subject, "invariants", Invariant)}
-    for name in expected:
+    for name in (fingerprint.partition("/")[0] for fingerprint in names):
         if name not in known:
-            yield f"it expects the invariant {name!r}, which the subject does not have"
+            yield f"it {how} the invariant {name!r}, which the subject does not have"
 
 
 def _targets(fault: type[Fault], subject: Subject) -> Iterator[str]:

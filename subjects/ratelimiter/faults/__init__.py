@@ -15,6 +15,7 @@ from subjects.ratelimiter.faults.node_stop import NodeStop
 from subjects.ratelimiter.faults.redis_client_pause import RedisClientPause
 from subjects.ratelimiter.faults.redis_crash import RedisCrash
 from subjects.ratelimiter.faults.redis_disk_full import RedisDiskFull
+from subjects.ratelimiter.faults.redis_flush import RedisFlush
 from subjects.ratelimiter.faults.redis_hang import RedisHang
 from subjects.ratelimiter.faults.redis_latency import RedisLatency
 from subjects.ratelimiter.faults.redis_maxmemory import RedisMaxmemory
@@ -22,6 +23,7 @@ from subjects.ratelimiter.faults.redis_packets import RedisDropped, RedisLoss, R
 from subjects.ratelimiter.faults.redis_partition import RedisPartition
 from subjects.ratelimiter.faults.redis_password import RedisPassword
 from subjects.ratelimiter.faults.redis_readonly import RedisReadonly
+from subjects.ratelimiter.faults.redis_slow_script import RedisSlowScript
 from subjects.ratelimiter.faults.wrong_limit import LimitMisconfigured, LimitZero
 
 FAULTS: tuple[type[Fault], ...] = (
@@ -43,6 +45,8 @@ FAULTS: tuple[type[Fault], ...] = (
     RedisOneWay,
     RedisLoss,
     RedisLatency,
+    RedisFlush,
+    RedisSlowScript,
     LimitMisconfigured,
     LimitZero,
 )
