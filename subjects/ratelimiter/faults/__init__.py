@@ -7,8 +7,13 @@ how to undo it whatever has happened since (`heal`).
 from __future__ import annotations
 
 from operatorlab.subject import Fault
+from subjects.ratelimiter.faults.node_bad_window import NodeBadWindow
+from subjects.ratelimiter.faults.node_configuration import MetricsDead, NodeClockSkew, NodeLocalCache, NodeWrongRedis
 from subjects.ratelimiter.faults.node_crash import NodeCrash
+from subjects.ratelimiter.faults.node_crash_loop import NodeCrashLoop
 from subjects.ratelimiter.faults.node_disconnected import NodeDisconnected
+from subjects.ratelimiter.faults.node_fail_open import NodeFailOpen
+from subjects.ratelimiter.faults.node_fd_exhaustion import NodeFdExhaustion
 from subjects.ratelimiter.faults.node_hang import NodeHang
 from subjects.ratelimiter.faults.node_limits import NodeOutOfMemory, NodeSlowCpu
 from subjects.ratelimiter.faults.node_stop import NodeStop
@@ -18,12 +23,14 @@ from subjects.ratelimiter.faults.redis_disk_full import RedisDiskFull
 from subjects.ratelimiter.faults.redis_flush import RedisFlush
 from subjects.ratelimiter.faults.redis_hang import RedisHang
 from subjects.ratelimiter.faults.redis_latency import RedisLatency
+from subjects.ratelimiter.faults.redis_maxclients import RedisMaxclients
 from subjects.ratelimiter.faults.redis_maxmemory import RedisMaxmemory
 from subjects.ratelimiter.faults.redis_packets import RedisDropped, RedisLoss, RedisOneWay
 from subjects.ratelimiter.faults.redis_partition import RedisPartition
 from subjects.ratelimiter.faults.redis_password import RedisPassword
 from subjects.ratelimiter.faults.redis_readonly import RedisReadonly
 from subjects.ratelimiter.faults.redis_slow_script import RedisSlowScript
+from subjects.ratelimiter.faults.registry_ghost import RegistryGhost
 from subjects.ratelimiter.faults.wrong_limit import LimitMisconfigured, LimitZero
 
 FAULTS: tuple[type[Fault], ...] = (
@@ -33,6 +40,14 @@ FAULTS: tuple[type[Fault], ...] = (
     NodeDisconnected,
     NodeSlowCpu,
     NodeOutOfMemory,
+    NodeFdExhaustion,
+    NodeCrashLoop,
+    NodeBadWindow,
+    NodeFailOpen,
+    NodeWrongRedis,
+    NodeLocalCache,
+    NodeClockSkew,
+    MetricsDead,
     RedisCrash,
     RedisHang,
     RedisClientPause,
@@ -47,6 +62,8 @@ FAULTS: tuple[type[Fault], ...] = (
     RedisLatency,
     RedisFlush,
     RedisSlowScript,
+    RedisMaxclients,
+    RegistryGhost,
     LimitMisconfigured,
     LimitZero,
 )
