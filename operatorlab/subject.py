@@ -298,6 +298,7 @@ class Composite:
     summary: str
     parts: tuple[Part, ...]
     load: str | None = None  # the load profile it needs; None: any
+    harmless: bool = False  # a control: nothing that a monitor with its usual grace may open a ticket for
 
 
 # ── the system itself ──────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TypeVar
 
+from operatorlab import composites
 from operatorlab.blueprints import blueprint_problems
 from operatorlab.errors import ContractBroken
 from operatorlab.subject import (
@@ -43,6 +44,8 @@ def check(subject: object) -> Subject:
         raise ContractBroken(repr(subject), ["it is not an instance of operatorlab.subject.Subject"])
     names = [*_members(subject), *_ports(subject)]
     found = [*_identity(subject), *names, *_invariants(subject), *_faults(subject), *_options(subject)]
+    if not any(one.startswith("fault") for one in found):  # composites are asked for what they are made of
+        found += composites.problems(subject)
     if not names:  # a blueprint is only asked for where the names it uses can be trusted
         found += blueprint_problems(subject)
     if found:

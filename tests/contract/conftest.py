@@ -16,6 +16,7 @@ from operatorlab.audit import AuditStore
 from operatorlab.clients import Clients
 from operatorlab.deploy.base import LabDeployment
 from operatorlab.deploy.kinds import bring_up
+from operatorlab.injection import Injections
 from operatorlab.monitor.board import Board
 from operatorlab.monitor.loop import Cycle, Monitor
 from operatorlab.monitor.tickets import Policy, Ticket
@@ -50,6 +51,7 @@ class WatchedLab:
     watching: "asyncio.Task[None]"
     clients: Clients
     audit: Path
+    injections: Injections
 
     async def cycle(self) -> Cycle:
         """The next turn of the monitor; whatever ended it is raised."""
@@ -139,7 +141,7 @@ async def watched_lab(folder: Path, kind: str, load: str) -> AsyncIterator[Watch
         monitor = Monitor(subject, deployment, store, board=board, grace_s=0.0)
         watching = asyncio.create_task(monitor.run())
         stack.push_async_callback(_end, watching)
-        yield WatchedLab(deployment, monitor, board, watching, clients, store.path)
+        yield WatchedLab(deployment, monitor, board, watching, clients, store.path, Injections(store, deployment))
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from operatorlab.subject import Fault
 from subjects.ratelimiter.faults.node_bad_window import NodeBadWindow
-from subjects.ratelimiter.faults.node_configuration import MetricsDead, NodeClockSkew, NodeLocalCache, NodeWrongRedis
+from subjects.ratelimiter.faults.node_configuration import MetricsDead, NodeLocalCache, NodeWrongRedis
 from subjects.ratelimiter.faults.node_crash import NodeCrash
 from subjects.ratelimiter.faults.node_crash_loop import NodeCrashLoop
 from subjects.ratelimiter.faults.node_disconnected import NodeDisconnected
@@ -20,6 +20,7 @@ from subjects.ratelimiter.faults.node_stop import NodeStop
 from subjects.ratelimiter.faults.redis_client_pause import RedisClientPause
 from subjects.ratelimiter.faults.redis_crash import RedisCrash
 from subjects.ratelimiter.faults.redis_disk_full import RedisDiskFull
+from subjects.ratelimiter.faults.redis_evicting import RedisEvicting
 from subjects.ratelimiter.faults.redis_flush import RedisFlush
 from subjects.ratelimiter.faults.redis_hang import RedisHang
 from subjects.ratelimiter.faults.redis_latency import RedisLatency
@@ -46,13 +47,13 @@ FAULTS: tuple[type[Fault], ...] = (
     NodeFailOpen,
     NodeWrongRedis,
     NodeLocalCache,
-    NodeClockSkew,
     MetricsDead,
     RedisCrash,
     RedisHang,
     RedisClientPause,
     RedisReadonly,
     RedisMaxmemory,
+    RedisEvicting,
     RedisPassword,
     RedisDiskFull,
     RedisPartition,
@@ -67,3 +68,39 @@ FAULTS: tuple[type[Fault], ...] = (
     LimitMisconfigured,
     LimitZero,
 )
+
+__all__ = [
+    "FAULTS",
+    "LimitMisconfigured",
+    "LimitZero",
+    "MetricsDead",
+    "NodeBadWindow",
+    "NodeCrash",
+    "NodeCrashLoop",
+    "NodeDisconnected",
+    "NodeFailOpen",
+    "NodeFdExhaustion",
+    "NodeHang",
+    "NodeLocalCache",
+    "NodeOutOfMemory",
+    "NodeSlowCpu",
+    "NodeStop",
+    "NodeWrongRedis",
+    "RedisClientPause",
+    "RedisCrash",
+    "RedisDiskFull",
+    "RedisDropped",
+    "RedisEvicting",
+    "RedisFlush",
+    "RedisHang",
+    "RedisLatency",
+    "RedisLoss",
+    "RedisMaxclients",
+    "RedisMaxmemory",
+    "RedisOneWay",
+    "RedisPartition",
+    "RedisPassword",
+    "RedisReadonly",
+    "RedisSlowScript",
+    "RegistryGhost",
+]

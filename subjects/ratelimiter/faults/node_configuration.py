@@ -69,15 +69,3 @@ class NodeLocalCache(_WrongSetting):
     also = ("node_down", "ghost_allowing")
     wrong = MappingProxyType({"cache_s": 10.0})
     effect = ("it allows again what it allowed before, without asking Redis", "it allows more than Redis counts for it")
-
-
-class NodeClockSkew(_WrongSetting):
-    """Totals agree, so `counter_drift` has nothing to say; what shows is that windows end too early."""
-
-    name = "node_clock_skew"
-    summary = "a node goes by a clock of its own, which is 0.8 s ahead"
-    kind = FaultKind.CLOCK_SKEW
-    expected = ("ghost_allowing/canary",)
-    also = ("node_down", "ghost_allowing")
-    wrong = MappingProxyType({"clock": "node", "clock_offset_s": 0.8})
-    effect = ("windows are over too early for it", "keys are allowed more than was declared, wherever it decides")

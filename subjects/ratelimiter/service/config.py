@@ -38,8 +38,6 @@ class NodeConfig(BaseModel):
     heartbeat_s: Annotated[float, Field(gt=0, le=60)] = 0.5
     redis_db: Annotated[int, Field(ge=0, le=15)] = 0
     cache_s: Annotated[float, Field(ge=0, le=60, description="How long a decision is given again; 0: never.")] = 0.0
-    clock: Annotated[Literal["redis", "node"], Field(description="Whose clock windows go by.")] = "redis"
-    clock_offset_s: Annotated[float, Field(description="By how much the node's own clock is wrong.")] = 0.0
 
 
 class DeclaredLimits(BaseModel):

@@ -101,16 +101,10 @@ class Limiter:
         """Count a request of `key` that weighs `cost`, if there is room for it."""
         self._checks += 1
         member = f"{self._boot}:{self._checks}"
-        args = (key, self.declared.of(key), self._window_us, cost, member, self._config.name, self._own_time())
+        args = (key, self.declared.of(key), self._window_us, cost, member, self._config.name)
         keys = (scripts.WINDOW_PREFIX + key, scripts.LIMITS, scripts.TOTALS)
         allowed, limit, remaining, wait_us = await self._run(self._decide, keys, args)
         return Decision(allowed == 1, limit, remaining, None if wait_us < 0 else wait_us / 1_000_000)
-
-    def _own_time(self) -> int | str:
-        """Microseconds of the node's clock where windows go by it; else nothing."""
-        if self._config.clock == "redis":
-            return ""
-        return round((time.time() + self._config.clock_offset_s) * 1_000_000)
 
     async def beat(self) -> None:
         """Say in the registry that this node is there. A write, so it proves that Redis takes writes."""

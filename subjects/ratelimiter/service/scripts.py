@@ -1,4 +1,4 @@
-"""The Lua that Redis runs for a node. Each is atomic and goes by the server's clock, unless a node is told otherwise.
+"""The Lua that Redis runs for a node. Each script is atomic and uses the server's clock, never a node's.
 
 Keys: `rl:w:<key>` the requests of a window (sorted by time, µs; expires by itself), `rl:limits` overrides,
 `rl:totals` requests allowed by each node, `rl:nodes` heartbeats. Nothing else is ever written.
@@ -22,14 +22,13 @@ local limit = (override and tonumber(override)) or tonumber(ARGV[2])
 local window = tonumber(ARGV[3])
 """
 
-# KEYS window, limits, totals; ARGV key, declared limit, window µs, cost, member, node, µs of the node's clock or ''.
+# KEYS window, limits, totals; ARGV key, declared limit, window µs, cost, member, node.
 # Answers: allowed, limit, remaining, µs until it may succeed (-1: never under this limit).
 DECIDE = (
     _NOW
     + _LIMIT
     + """
 local cost = tonumber(ARGV[4])
-now = tonumber(ARGV[7]) or now
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - window))
 local used = redis.call('ZCARD', KEYS[1])
 if used + cost <= limit then

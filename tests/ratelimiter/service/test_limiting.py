@@ -99,15 +99,6 @@ async def test_a_node_that_keeps_its_answers_gives_them_again_without_redis(clus
         assert await redis.hgetall("rl:totals") == {"node-1": "1"}
 
 
-async def test_windows_go_by_the_clock_of_a_node_where_it_is_told_so(cluster):
-    cluster.write_limits(window_s=30.0, limits={"few": 1})
-    right = await cluster.start_node("node-1", clock="node")
-    ahead = await cluster.start_node("node-2", clock="node", clock_offset_s=60.0)
-    assert (await _check(cluster, right, "few"))["allowed"]
-    assert not (await _check(cluster, right, "few"))["allowed"]
-    assert (await _check(cluster, ahead, "few"))["allowed"], "by its clock the window is over"
-
-
 async def test_a_node_counts_in_the_database_it_is_told(cluster):
     cluster.write_limits(window_s=30.0, limits={"few": 1})
     here, elsewhere = await cluster.start_node("node-1"), await cluster.start_node("node-2", redis_db=3)
