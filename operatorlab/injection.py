@@ -6,15 +6,17 @@ healed from the audit alone, whoever did it and whatever happened to them.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from operatorlab.clock import Instant
-from operatorlab.errors import TimedOut, UnknownName
-from operatorlab.registry import find_fault
+from operatorlab.clock import Clock, Instant, SystemClock
+from operatorlab.errors import BadParameter, TimedOut, UnknownName
+from operatorlab.registry import find_composite, find_fault
+from operatorlab.subject import Composite, Part
 from operatorlab.validate import ValidFault
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Injected:
     name: str
     target: str
     at: Instant
+    parts: tuple[Injected, ...] = ()  # of a composite, which has no row of its own: each part has one
 
     def __repr__(self) -> str:
         return f"<Injected {self.name} on {self.target} at {self.at.at:%H:%M:%S}>"
@@ -45,26 +48,65 @@ class Injected:
 class Injections:
     """The faults of one lab."""
 
-    def __init__(self, store: AuditStore, deployment: LabDeployment) -> None:
+    def __init__(self, store: AuditStore, deployment: LabDeployment, clock: Clock | None = None) -> None:
         self._store = store
         self._deployment = deployment
+        self._clock = clock or SystemClock()
 
     def __repr__(self) -> str:
         return f"<Injections into {self._deployment.run_id}: {len(self.unhealed())} not healed>"
 
-    async def inject(self, name: str, target: str | None = None) -> Injected:
-        """Break something. UnknownName if the subject has no such fault or the fault no such target."""
+    async def inject(self, name: str, target: str | None = None, *, load: str | None = None) -> Injected:
+        """Break something: a fault, or a composite, which takes until its last part is where it stays.
+
+        UnknownName if the subject has nothing of that name or the fault no such target; BadParameter for a
+        composite that needs another load than `load`, where that is known.
+        """
+        composite = find_composite(self._deployment.subject, name, deployment=self._deployment.kind)
+        if composite is None:
+            return await self._inject(name, target)
+        if target is not None:
+            raise BadParameter(f"{name} is made of several faults, and says itself what it is aimed at")
+        if load is not None and composite.load not in {None, load}:
+            step = f"operatorlab load {composite.load}, or Lab(…, load={composite.load!r})"
+            raise BadParameter(f"{name} needs the load {composite.load!r}, not {load!r}", next_step=step)
+        return await self._play(composite)
+
+    async def _play(self, composite: Composite) -> Injected:
+        """Begin each part at its time, and take back those that do not stay."""
+        began = self._clock.now()
+        async with asyncio.TaskGroup() as playing:
+            tasks = [playing.create_task(self._play_part(part)) for part in composite.parts]
+        parts = tuple(sorted((task.result() for task in tasks), key=lambda one: one.at.monotonic))
+        targets = ", ".join(dict.fromkeys(part.target for part in composite.parts))
+        return Injected("", composite.name, targets, began, parts)
+
+    async def _play_part(self, part: Part) -> Injected:
+        await asyncio.sleep(part.after_s)
+        injected = await self._inject(part.fault.name, part.target)
+        if part.lasts_s is not None:
+            await asyncio.sleep(part.lasts_s)
+            await self.heal(injected)
+        return injected
+
+    async def _inject(self, name: str, target: str | None) -> Injected:
         fault = self._fault(name, target)
         id_ = self._store.begin_fault(self._deployment.run_id, fault.name, fault.target, asdict(fault.truth()))
         self._store.set_fault_memo(id_, await fault.inject(self._deployment))
         return _injected(self._row(id_))
 
     async def active(self, injected: Injected) -> bool:
-        """Whether its mechanism is in force right now, from the system's own state."""
+        """Whether its mechanism, or one of its parts', is in force right now, from the system's own state."""
+        if not injected.id:
+            return any([await self.active(part) for part in injected.parts])
         return await self._fault(injected.name, injected.target).active(self._deployment, self._memo(injected))
 
     async def heal(self, injected: Injected) -> None:
-        """Undo it; twice does no harm. TimedOut if it is in force all the same."""
+        """Undo it; twice does no harm. TimedOut if it is in force all the same. Of parts, the latest first."""
+        for part in reversed(injected.parts):
+            await self.heal(part)
+        if not injected.id:
+            return
         fault, memo = self._fault(injected.name, injected.target), self._memo(injected)
         await fault.heal(self._deployment, memo)
         if await fault.active(self._deployment, memo):

@@ -279,8 +279,8 @@ class Lab:
     # ── breaking and repairing ─────────────────────────────────────────────────────────────────
 
     async def inject(self, name: str, target: str | None = None) -> Injected:
-        """Break something on purpose. UnknownName if the subject has no such fault or the fault no such target."""
-        return await self._now_running.injections.inject(name, target)
+        """Break something on purpose: a fault, or a composite. See `Injections.inject`."""
+        return await self._now_running.injections.inject(name, target, load=self.load or "none")
 
     async def active(self, injected: Injected) -> bool:
         """Whether the fault's mechanism is in force right now, from the system's own state."""

@@ -17,8 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeGuard
 
+from operatorlab.composites import deployments
 from operatorlab.errors import ContractBroken, UnknownName
-from operatorlab.subject import Fault, Subject
+from operatorlab.subject import Composite, Fault, Subject
 from operatorlab.validate import check
 
 GROUP = "operatorlab.subjects"
@@ -143,12 +144,22 @@ def _told(trouble: Exception) -> str:
     return f"{type(trouble).__name__}: {trouble}"
 
 
+def find_composite(subject: Subject, name: str, *, deployment: str | None = None) -> Composite | None:
+    """The subject's composite `name`, or None; UnknownName where it cannot be played on that deployment."""
+    found = next((one for one in subject.composites if one.name == name), None)
+    if found and deployment not in {None, *deployments(found)}:
+        known = [one.name for one in subject.composites if deployment in deployments(one)]
+        raise UnknownName(f"composite of a lab of {deployment}", name, known)
+    return found
+
+
 def find_fault(subject: Subject, name: str, target: str | None = None, *, deployment: str | None = None) -> Fault:
     """The subject's fault `name`, aimed at `target` or at its default target; UnknownName where it does not exist."""
     known = {fault.name: fault for fault in subject.faults if deployment in {None, *fault.deployments}}
     if name not in known:
         where = f"fault of a lab of {deployment}" if deployment else "fault"
-        raise UnknownName(where, name, known, next_step=f"operatorlab faults list {subject.name}")
+        names = [*known, *(one.name for one in subject.composites if deployment in {None, *deployments(one)})]
+        raise UnknownName(where, name, names, next_step=f"operatorlab faults list {subject.name}")
     targets = known[name].targets(subject)
     if target is not None and target not in targets:
         raise UnknownName(f"target of {name}", target, targets)

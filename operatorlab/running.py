@@ -139,6 +139,14 @@ class Deployment(Protocol):
 
     async def is_cut(self, source: str, target: str) -> bool: ...
 
+    async def run(self, member: str, *argv: str) -> tuple[int, str]:
+        """Run a program where a member runs; its exit code and everything it printed.
+
+        That is in its container, or in the lab's folder, as the lab's own user. What it leaves running is the
+        lab's, and ends with a reset.
+        """
+        ...
+
 
 class ContainerDeployment(Deployment, Protocol):
     """What a deployment of containers can do besides, for faults that exist only there.
@@ -180,8 +188,4 @@ class ContainerDeployment(Deployment, Protocol):
 
     async def attempt(self, member: str) -> None:
         """Start it, and do not wait for it to come up."""
-        ...
-
-    async def run(self, member: str, *argv: str) -> tuple[int, str]:
-        """Run a program in its container; its exit code and everything it printed."""
         ...

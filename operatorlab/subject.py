@@ -237,7 +237,8 @@ class Fault(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     kind: ClassVar[FaultKind]
-    expected: ClassVar[tuple[str, ...]]  # invariants of which at least one must fire
+    expected: ClassVar[tuple[str, ...]]  # invariants of which at least one must fire; `name/component`: and blame that
+    also: ClassVar[tuple[str, ...]] = ()  # invariants that its harm, or the way it comes about, may break besides
     self_healing: ClassVar[bool] = False
     found_within_s: ClassVar[float] = 5.0  # from injection to the first expected ticket, without grace
     deployments: ClassVar[tuple[str, ...]] = DEPLOYMENTS  # where its mechanism exists
@@ -269,11 +270,13 @@ class Fault(ABC):
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Undo it."""
 
-    def fix(self, deployment: Deployment) -> tuple[str, ...]:
-        """The reference fix: what a good operator would run in its shell, one command after the other.
+    def signs(self) -> frozenset[str]:
+        """The fingerprints of the tickets of which one must open. Without a word in `expected` they blame right."""
+        right = self.truth().component
+        return frozenset(one if "/" in one else f"{one}/{right}" for one in self.expected)
 
-        For tests and for the reference-fix operator of an evaluation, never shown to one. Empty where none is known.
-        """
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """The reference fix: what a good operator runs in its shell, in turn. Never shown to one; empty: unknown."""
         return ()
 
 
@@ -295,6 +298,7 @@ class Composite:
     summary: str
     parts: tuple[Part, ...]
     load: str | None = None  # the load profile it needs; None: any
+    harmless: bool = False  # a control: nothing that a monitor with its usual grace may open a ticket for
 
 
 # ── the system itself ──────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TypeVar
 
+from operatorlab import composites
 from operatorlab.blueprints import blueprint_problems
 from operatorlab.errors import ContractBroken
 from operatorlab.subject import (
@@ -43,6 +44,8 @@ def check(subject: object) -> Subject:
         raise ContractBroken(repr(subject), ["it is not an instance of operatorlab.subject.Subject"])
     names = [*_members(subject), *_ports(subject)]
     found = [*_identity(subject), *names, *_invariants(subject), *_faults(subject), *_options(subject)]
+    if not any(one.startswith("fault") for one in found):  # composites are asked for what they are made of
+        found += composites.problems(subject)
     if not names:  # a blueprint is only asked for where the names it uses can be trusted
         found += blueprint_problems(subject)
     if found:
@@ -172,6 +175,7 @@ def _fault(fault: type[Fault], subject: Subject) -> Iterator[str]:
         yield f"self_healing must be True or False, not {self_healing!r}"
     yield from _deployments(fault.deployments)
     yield from _expected(getattr(fault, "expected", None), subject)
+    yield from _known_invariants("may break", fault.also, subject)
     missing = sorted(getattr(fault, "__abstractmethods__", ()))
     if missing:
         yield f"it does not define {', '.join(missing)}"
@@ -191,10 +195,14 @@ def _expected(expected: object, subject: Subject) -> Iterator[str]:
     if not isinstance(expected, tuple) or not expected or not all(isinstance(one, str) for one in expected):
         yield f"expected must be a tuple of at least one invariant's name, not {expected!r}"
         return
+    yield from _known_invariants("expects", expected, subject)
+
+
+def _known_invariants(how: str, names: Sequence[str], subject: Subject) -> Iterator[str]:
     known = {one.name for one in _declared(subject, "invariants", Invariant)}
-    for name in expected:
+    for name in (fingerprint.partition("/")[0] for fingerprint in names):
         if name not in known:
-            yield f"it expects the invariant {name!r}, which the subject does not have"
+            yield f"it {how} the invariant {name!r}, which the subject does not have"
 
 
 def _targets(fault: type[Fault], subject: Subject) -> Iterator[str]:

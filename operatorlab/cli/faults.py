@@ -1,9 +1,10 @@
-"""`operatorlab faults list | inject | heal`: break a running lab on purpose, and undo it."""
+"""`operatorlab faults list | inject | heal | runbook`: break a running lab on purpose, and undo it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,12 @@ import click
 
 from operatorlab.cli.shared import HELP
 from operatorlab.errors import BadParameter, UnknownName
+from operatorlab.running import DEPLOYMENTS, PROCESSES
 
 if TYPE_CHECKING:
     from operatorlab.deploy.base import LabDeployment
     from operatorlab.injection import Injected, Injections
-    from operatorlab.subject import Fault, Subject
+    from operatorlab.subject import Composite, Fault, Subject
 
 run_option = click.option("--run", metavar="RUN", help="The lab's run id; not needed while only one lab runs.")
 
@@ -47,15 +49,21 @@ def faults() -> None:
 @click.argument("subject", required=False)
 @run_option
 @click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
-def list_(subject: str | None, run: str | None, json_: bool) -> None:
-    """List what can be broken in a subject, or in a running lab.
+@click.option("--markdown", is_flag=True, help="Print the page docs/faults.md begins with.")
+def list_(subject: str | None, run: str | None, json_: bool, markdown: bool) -> None:
+    """List what can be broken in a subject, or in a running lab: single faults, then those that are made of them.
 
     \b
     operatorlab faults list ratelimiter
     operatorlab faults list --run ratelimiter-k7p2mx --json
     """
     found = _subject(subject, run)
-    offered = [_offered(one, found) for one in found.faults]
+    if markdown:
+        from operatorlab.catalogue import catalogue
+
+        click.echo(catalogue(found), nl=False)
+        return
+    offered = [*(_offered(one, found) for one in found.faults), *map(_offered_together, found.composites)]
     if json_:
         click.echo(json.dumps([asdict(one) for one in offered]))
     else:
@@ -72,6 +80,7 @@ def inject(name: str, target: str | None, run: str | None) -> None:
     \b
     operatorlab faults inject node_crash
     operatorlab faults inject node_hang --target node-3 --run ratelimiter-k7p2mx
+    operatorlab faults inject two_nodes_at_once
     """
     from operatorlab.audit import AuditStore
     from operatorlab.injection import Injections
@@ -81,8 +90,9 @@ def inject(name: str, target: str | None, run: str | None) -> None:
     with AuditStore() as store:
         ensure_run(store, deployment.record)
         injected = asyncio.run(Injections(store, deployment).inject(name, target))
-    click.echo(f"{name} is in force on {injected.target} of {deployment.run_id}")
-    click.echo(f"undo it: operatorlab faults heal {injected.id}")
+    for part in injected.parts or (injected,):
+        click.echo(f"{part.name} was injected on {part.target} of {deployment.run_id}")
+    click.echo(f"undo it: operatorlab faults heal {injected.id or '--all'}")
 
 
 @faults.command(context_settings=HELP)
@@ -107,6 +117,40 @@ def heal(fault_id: str | None, all_: bool, run: str | None) -> None:
         asyncio.run(_heal(injections, chosen))
     if not chosen:
         click.echo(f"nothing to heal in {deployment.run_id}")
+
+
+@faults.command(context_settings=HELP)
+@click.argument("subject", default="ratelimiter")
+@click.option(
+    "--deployment", type=click.Choice(DEPLOYMENTS), default=PROCESSES, show_default=True, help="Where to try."
+)
+@click.option("--fault", "names", multiple=True, metavar="NAME", help="Only this one; may be given several times.")
+@click.option("--json", "json_", is_flag=True, help="Print one JSON object a line.")
+def runbook(subject: str, deployment: str, names: tuple[str, ...], json_: bool) -> None:
+    """Let the runbook operator work on each single fault, and print how each ended.
+
+    Each is tried in a lab of its own, some twenty seconds each. `repaired` is the monitor's word; `escalated` handed it
+    to a person; `harmed` left something broken that the fault had not.
+
+    \b
+    operatorlab faults runbook ratelimiter
+    operatorlab faults runbook ratelimiter --fault node_crash --fault redis_flush --json
+    """
+    asyncio.run(_try_all(subject, deployment, names, json_=json_))
+
+
+async def _try_all(subject: str, deployment: str, names: tuple[str, ...], *, json_: bool) -> None:
+    from operatorlab.tryout import try_faults
+
+    counts: Counter[str] = Counter()
+    async for tried in try_faults(subject, deployment=deployment, names=names):
+        counts[tried.result] += 1
+        blamed = "blames right" if tried.right else "blames wrong"
+        line = f"{tried.fault:<22} {tried.result:<10} {tried.outcome:<20} {blamed:<13} {tried.took_s:5.1f} s"
+        click.echo(json.dumps(asdict(tried)) if json_ else line)
+    if not json_:
+        told = ", ".join(f"{count} {result}" for result, count in counts.items())
+        click.echo(f"{counts.total()} faults of {subject} on {deployment}: {told}")
 
 
 async def _heal(injections: Injections, chosen: list[Injected]) -> None:
@@ -138,6 +182,15 @@ def _subject(subject: str | None, run: str | None) -> Subject:
 def _offered(fault: type[Fault], subject: Subject) -> Offered:
     kind, targets = fault.kind.value, fault.targets(subject)
     return Offered(fault.name, kind, fault.deployments, targets, fault.expected, fault.summary)
+
+
+def _offered_together(composite: Composite) -> Offered:
+    from operatorlab.composites import deployments, lasting
+
+    targets = tuple(f"{part.fault.name} on {part.target}" for part in composite.parts)
+    opens = tuple(sorted({sign for part in lasting(composite) for sign in part.fault(part.target).signs()}))
+    kind = "control" if composite.harmless else "composite"
+    return Offered(composite.name, kind, deployments(composite), targets, opens, composite.summary)
 
 
 def _attach(run: str | None) -> LabDeployment:

@@ -28,6 +28,7 @@ from operatorlab.deploy.members import Members
 from operatorlab.deploy.paths import Paths
 from operatorlab.deploy.place import SUPERVISOR_LOG, Here, Place
 from operatorlab.deploy.records import LabRecord, LabState, read_record
+from operatorlab.deploy.shells import run_in, shell_at
 from operatorlab.deploy.supervisor import Supervisor, all_processes, conf, settled
 from operatorlab.deploy.system import (
     CONF,
@@ -38,7 +39,7 @@ from operatorlab.deploy.system import (
 )
 from operatorlab.errors import BadParameter, OperatorLabError
 from operatorlab.registry import find_subject
-from operatorlab.sandbox import LocalSandbox, Mode, NamespaceSandbox, Sandbox
+from operatorlab.sandbox import Mode, Sandbox
 from operatorlab.subject import PROCESSES, Blueprint, MemberState, Site, Subject
 
 _ATTEMPTS = 3
@@ -156,16 +157,8 @@ class ProcessDeployment:
 
     def sandbox(self, audit: Path, mode: Mode = Mode.OPERATE) -> AbstractAsyncContextManager[Sandbox]:
         """Where an operator's commands run: on this machine, in the lab's folder; see `LabDeployment`."""
-        if mode is not Mode.OPERATE:
-            raise BadParameter(
-                f"the mode {mode!r} needs a boundary that enforces it",
-                cause="a lab of processes has none that lets an operator look and not touch",
-                next_step="bring the lab up with --deployment compose",
-            )
         self._follow()
-        if isinstance(self.place, Inside):
-            return NamespaceSandbox(self.place, self.place.environment)
-        return LocalSandbox(self.root, self.place.environment)
+        return shell_at(self.place, self.root, mode)
 
     @property
     def site(self) -> Site:
@@ -229,6 +222,12 @@ class ProcessDeployment:
 
     async def is_cut(self, source: str, target: str) -> bool:
         return await self._paths.is_cut(source, target)
+
+    async def run(self, member: str, *argv: str) -> tuple[int, str]:
+        """Run a program in the lab's folder, as its user; 127 if there is none such, 124 if it took too long."""
+        self.address(member)  # whom the lab does not know, it runs nothing for
+        self._follow()
+        return await run_in(shell_at(self.place, self.root), argv)
 
     # ── how it comes up ────────────────────────────────────────────────────────────────────────
 

@@ -17,6 +17,7 @@ from operatorlab.deploy.programs import find_program
 from operatorlab.procedure import Procedure
 from operatorlab.subject import Blueprint, Deployment, Link, Member, Observer, Process, Site, Subject
 from subjects.ratelimiter.briefing import brief
+from subjects.ratelimiter.composites import COMPOSITES
 from subjects.ratelimiter.faults import FAULTS
 from subjects.ratelimiter.invariants import INVARIANTS
 from subjects.ratelimiter.limits import DECLARED, DEFAULT, WINDOW_S
@@ -48,6 +49,7 @@ class RateLimiter(Subject):
     ports = (*NODES, REDIS, *(f"link-{node}" for node in NODES))
     invariants = INVARIANTS
     faults = FAULTS
+    composites = COMPOSITES
     runtime = ("subjects.ratelimiter.service", "subjects.ratelimiter.limits")
     loads = ("steady", "burst", "skewed", "full")
     stack = Path(__file__).parents[2] / "compose" / "ratelimiter"

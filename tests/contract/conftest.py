@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from operatorlab.audit import AuditStore
 from operatorlab.clients import Clients
 from operatorlab.deploy.base import LabDeployment
 from operatorlab.deploy.kinds import bring_up
+from operatorlab.injection import Injections
 from operatorlab.monitor.board import Board
 from operatorlab.monitor.loop import Cycle, Monitor
 from operatorlab.monitor.tickets import Policy, Ticket
-from operatorlab.subject import COMPOSE, PROCESSES
+from operatorlab.subject import COMPOSE, PROCESSES, Fault
 from subjects.ratelimiter.subject import RateLimiter
 
 HEALTHY_WITHIN_S = 30.0
@@ -48,6 +50,8 @@ class WatchedLab:
     board: Board
     watching: "asyncio.Task[None]"
     clients: Clients
+    audit: Path
+    injections: Injections
 
     async def cycle(self) -> Cycle:
         """The next turn of the monitor; whatever ended it is raised."""
@@ -72,6 +76,33 @@ class WatchedLab:
             return subject.healthy(cycle.observation) and not cycle.findings and not self.board.live()
 
         await self.until(well, HEALTHY_WITHIN_S, "healthy")
+
+    @contextlib.asynccontextmanager
+    async def broken(self, fault: Fault) -> AsyncIterator[Mapping[str, Any]]:
+        """The fault is in force; gives its memo, as another process would read it from the audit.
+
+        It is undone at the end. When what happens meanwhile fails, the lab is made as new: one failure stays one.
+        """
+        try:
+            memo = json.loads(json.dumps(dict(await fault.inject(self.deployment))))
+            yield memo
+            await fault.heal(self.deployment, memo)
+        except BaseException:
+            await asyncio.shield(self.deployment.reset(spare={self.clients.pid or 0}))
+            raise
+
+    async def found(self, fault: Fault, within_s: float) -> Ticket:
+        """Wait for one of the tickets that must open."""
+
+        def live() -> list[Ticket]:
+            return [ticket for ticket in self.board.live() if ticket.fingerprint in fault.signs()]
+
+        await self.until(lambda _: bool(live()), within_s, f"found, which is one of {sorted(fault.signs())}")
+        return live()[0]
+
+    async def closed(self, ticket: Ticket, within_s: float) -> None:
+        """Wait until the monitor has closed a ticket."""
+        await self.until(lambda _: not self.board.ticket(ticket.id).is_live, within_s, f"closed: {ticket.fingerprint}")
 
     def live(self, fingerprint: str) -> Ticket | None:
         return next((ticket for ticket in self.board.live() if ticket.fingerprint == fingerprint), None)
@@ -110,7 +141,7 @@ async def watched_lab(folder: Path, kind: str, load: str) -> AsyncIterator[Watch
         monitor = Monitor(subject, deployment, store, board=board, grace_s=0.0)
         watching = asyncio.create_task(monitor.run())
         stack.push_async_callback(_end, watching)
-        yield WatchedLab(deployment, monitor, board, watching, clients)
+        yield WatchedLab(deployment, monitor, board, watching, clients, store.path, Injections(store, deployment))
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

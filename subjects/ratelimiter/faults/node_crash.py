@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
+from subjects.ratelimiter.faults.fixing import start
 from subjects.ratelimiter.faults.on_member import MemberFault
 
 
@@ -39,3 +40,7 @@ class NodeCrash(MemberFault):
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Start it, if it does not run."""
         await self.set_running(deployment)
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Start it."""
+        return (start(deployment, self.target),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json
+from subjects.ratelimiter.faults.fixing import container
 from subjects.ratelimiter.faults.on_container import ContainerFault, containers
 
 
@@ -40,3 +41,8 @@ class NodeDisconnected(ContainerFault):
         """Connect it under its name, and have it run."""
         await containers(deployment).connect(self.target)
         await self.set_running(deployment)
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Put it back on the network that the others are on, under its name."""
+        network = f"{deployment.run_id}_lab"
+        return (f"docker network connect --alias {self.target} {network} {container(self.target)}",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
+from subjects.ratelimiter.faults.fixing import thaw
 from subjects.ratelimiter.faults.on_member import MemberFault
 
 
@@ -39,3 +40,7 @@ class NodeHang(MemberFault):
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Let it run on, or start it if somebody ended it meanwhile."""
         await self.set_running(deployment)
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Let it run on."""
+        return (thaw(deployment, self.target),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json
+from subjects.ratelimiter.faults.fixing import container, start
 from subjects.ratelimiter.faults.on_container import ContainerFault, containers
 
 _CPUS = 0.01
@@ -46,6 +47,10 @@ class NodeSlowCpu(ContainerFault):
         await containers(deployment).lift(self.target)
         await self.set_running(deployment)
 
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Give it the processor that compose.yaml declares."""
+        return (f"docker update --cpus 1 {container(self.target)}",)
+
 
 class NodeOutOfMemory(ContainerFault):
     name = "node_out_of_memory"
@@ -82,3 +87,8 @@ class NodeOutOfMemory(ContainerFault):
         """Lift the limit, and have it run."""
         await containers(deployment).lift(self.target)
         await self.set_running(deployment)
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Give it the memory that compose.yaml declares, and start it."""
+        memory = f"docker update --memory 192m --memory-swap 384m {container(self.target)}"
+        return (memory, start(deployment, self.target))

@@ -24,12 +24,13 @@ class RedisFault(MemberFault):
 
 
 @contextlib.asynccontextmanager
-async def asking(deployment: Deployment, password: str | None = None) -> AsyncIterator[Redis]:
+async def asking(deployment: Deployment, password: str | None = None, db: int = 0) -> AsyncIterator[Redis]:
     """Redis itself, past the links; TimedOut if it does not answer. What it refuses raises redis.RedisError."""
     host, port = deployment.address("redis")
     async with Redis(
         host=host,
         port=port,
+        db=db,
         password=password,
         retry=Retry(NoBackoff(), 0),  # a refusal is an answer
         decode_responses=True,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
+from subjects.ratelimiter.faults.fixing import redis_cli
 from subjects.ratelimiter.faults.on_redis import RedisFault, asking
 
 _FOR_MS = 24 * 3600 * 1000
@@ -56,3 +57,7 @@ class RedisClientPause(RedisFault):
             return
         async with asking(deployment) as redis:
             await redis.client_unpause()
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Let writes through again."""
+        return (redis_cli(deployment, "CLIENT", "UNPAUSE"),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
+from subjects.ratelimiter.faults.fixing import start
 from subjects.ratelimiter.faults.on_member import MemberFault
 
 
@@ -40,3 +41,7 @@ class RedisCrash(MemberFault):
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Start it, if it does not run. Its counters and limits are lost, as after any crash."""
         await self.set_running(deployment)
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Start it."""
+        return (start(deployment, self.target),)

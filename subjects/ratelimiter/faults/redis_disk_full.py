@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
+from subjects.ratelimiter.faults.fixing import in_container
 from subjects.ratelimiter.faults.on_container import ContainerFault, containers
 
 _BALLAST = "/data/dump.old"
@@ -47,3 +48,7 @@ class RedisDiskFull(ContainerFault):
         """Have Redis run, and remove the file. Redis takes writes again by itself, within a second."""
         await self.set_running(deployment)
         await containers(deployment).run(self.target, "rm", "-f", _BALLAST)
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Remove what fills the volume, and is not Redis' own."""
+        return (in_container(self.target, "rm", "-f", _BALLAST),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json
+from subjects.ratelimiter.faults.fixing import open_link
 from subjects.ratelimiter.faults.on_member import MemberFault
 
 _REDIS = "redis"
@@ -43,3 +44,7 @@ class RedisLatency(MemberFault):
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Mend the path; a path that is whole stays so."""
         await deployment.mend(self.target, _REDIS)
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Set the rule of the link back."""
+        return (open_link(deployment, self.target),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
+from subjects.ratelimiter.faults.fixing import redis_cli
 from subjects.ratelimiter.faults.on_redis import RedisFault, asking
 
 _BYTES = 100_000
@@ -54,3 +55,7 @@ class RedisMaxmemory(RedisFault):
         async with asking(deployment) as redis:
             for setting in _WRONG:
                 await redis.config_set(setting, str(memo[setting]))
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Lift the limit, as the configuration has it."""
+        return (redis_cli(deployment, "CONFIG", "SET", "maxmemory", "0"),)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json
+from subjects.ratelimiter.faults.fixing import restart
 from subjects.ratelimiter.faults.on_container import ContainerFault, containers
 
 _REDIS = "redis"
@@ -43,6 +44,10 @@ class _Packets(ContainerFault):
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Lose no more."""
         await containers(deployment).deliver(self.target, _REDIS)
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Start the link anew: no rule of it says what is lost, and a new start gets it a network as new."""
+        return (restart(deployment, f"link-{self.target}"),)
 
 
 class RedisDropped(_Packets):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from redis.exceptions import AuthenticationError
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
+from subjects.ratelimiter.faults.fixing import restart
 from subjects.ratelimiter.faults.on_redis import RedisFault, asking
 
 _PASSWORD = "rotated"  # noqa: S105 - of a lab that ends with the trial; that nobody knows it is the fault
@@ -55,3 +56,7 @@ class RedisPassword(RedisFault):
             return
         async with asking(deployment, _PASSWORD) as redis:
             await redis.config_set("requirepass", "")
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Nobody knows the password: start Redis as its configuration says. That counters are lost is agreed."""
+        return (restart(deployment, self.target),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
+from subjects.ratelimiter.faults.fixing import redis_cli
 from subjects.ratelimiter.faults.on_redis import RedisFault, asking
 
 _ABSENT = ("127.0.0.1", 1)
@@ -48,3 +49,7 @@ class RedisReadonly(RedisFault):
             return
         async with asking(deployment) as redis:
             await redis.replicaof("NO", "ONE")
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Make it a primary."""
+        return (redis_cli(deployment, "REPLICAOF", "NO", "ONE"),)

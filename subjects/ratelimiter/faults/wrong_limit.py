@@ -77,6 +77,11 @@ class _WrongLimit(Fault):
             else:
                 await cast("Any", redis.hset(scripts.LIMITS, self.target, str(old)))
 
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Go back to what was declared, by the management API of any node."""
+        host, port = deployment.inside("node-1")
+        return (f"curl -sf -m 2 -X DELETE http://{host}:{port}/api/limits/{self.target}",)
+
     async def _put(self, deployment: Deployment) -> str:
         """The node through which the limit was set."""
         nodes = ("node-1", "node-2", "node-3")

@@ -14,6 +14,7 @@ from subjects.ratelimiter.invariants.drift import COUNTER_DRIFT
 from subjects.ratelimiter.invariants.ghosts import GHOST_ALLOWING
 from subjects.ratelimiter.invariants.latency import HIGH_LATENCY
 from subjects.ratelimiter.invariants.members import NODE_DOWN, REDIS_DISCONNECTED
+from subjects.ratelimiter.invariants.registry import REGISTRY_MISMATCH
 
 INVARIANTS: tuple[Invariant, ...] = (
     NODE_DOWN,
@@ -22,5 +23,6 @@ INVARIANTS: tuple[Invariant, ...] = (
     COUNTER_DRIFT,
     GHOST_ALLOWING,
     OVER_BLOCKING,
+    REGISTRY_MISMATCH,
     OBSERVER_BLIND,
 )

@@ -58,6 +58,7 @@ class RedisReading:
 
     run_id: str
     keys: Mapping[str, KeyWindow] = field(default_factory=dict)
+    registered: tuple[str, ...] = ()  # whose heartbeats are in the registry, dead or alive
 
 
 @dataclass(frozen=True, slots=True)

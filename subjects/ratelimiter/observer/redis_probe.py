@@ -90,6 +90,7 @@ class RedisProbe:
             together.ping()
             together.info("server")
             together.hgetall(scripts.TOTALS)
+            together.hkeys(scripts.NODES)
             for key, declared in DECLARED.items():
                 names = (scripts.WINDOW_PREFIX + key, scripts.LIMITS)
                 together.eval(scripts.COUNT, len(names), *names, key, declared, window_us)
@@ -103,8 +104,8 @@ class RedisProbe:
 
 def _read(replies: Sequence[Any]) -> RedisAnswer:
     """The answer to the questions of `_ask`; ValueError or KeyError if somebody wrote nonsense into Redis."""
-    _, info, totals, *windows = replies
+    _, info, totals, registered, *windows = replies
     keys = {key: KeyWindow(int(count), int(limit)) for key, (count, limit, _) in zip(DECLARED, windows, strict=True)}
     counted = {str(node): int(total) for node, total in totals.items()}
-    reading = RedisReading(str(info["run_id"]), keys)
+    reading = RedisReading(str(info["run_id"]), keys, tuple(sorted(str(name)[:100] for name in registered)))
     return RedisAnswer(reading, counted, "", str(info["redis_version"]), int(info["uptime_in_seconds"]))

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from subjects.ratelimiter.service import models
-from subjects.ratelimiter.service.config import Key
+from subjects.ratelimiter.service.config import Key, NodeConfig
 from subjects.ratelimiter.service.limiter import Count, RedisAway
 from subjects.ratelimiter.service.logs import log, quoted
 from subjects.ratelimiter.service.node import Node
@@ -121,6 +121,11 @@ def _reading(node: Node) -> APIRouter:
             declared=declared.limits,
             overrides=await node.limiter.overrides(),
         )
+
+    @router.get("/config", summary="What the node was told at its start")
+    async def config() -> NodeConfig:
+        """As its configuration file was then; the file may have changed since."""
+        return node.config
 
     @router.get("/blocks", summary="The keys that are at their limit now")
     async def blocks() -> models.Blocks:

@@ -78,6 +78,7 @@ class Limiter:
             timeout=None,
             host=config.redis_host,
             port=config.redis_port,
+            db=config.redis_db,
             socket_timeout=None,
             socket_connect_timeout=None,  # the deadline of the call covers both
             retry=Retry(NoBackoff(), 0),

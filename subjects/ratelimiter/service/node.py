@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
+from subjects.ratelimiter.service.answers import Answers
 from subjects.ratelimiter.service.config import DeclaredLimits, NodeConfig
 from subjects.ratelimiter.service.limiter import Limiter, RedisAway
 from subjects.ratelimiter.service.logs import Sparing, log, quoted
@@ -23,6 +24,7 @@ class Node:
         self.limiter = Limiter(config, declared, self._redis_failed)
         self._started = time.monotonic()
         self._ready: bool | None = None
+        self._kept = Answers(config.cache_s)
         self._errors = Sparing(every_s=5.0)
         self._denials = Sparing(every_s=10.0)
 
@@ -32,6 +34,9 @@ class Node:
 
     async def check(self, key: str, cost: int) -> CheckAnswer:
         """Decide; with Redis away, allow if the policy says so, else raise RedisAway."""
+        if kept := self._kept.find(key):
+            self.metrics.decided(Outcome.ALLOWED if kept.allowed else Outcome.DENIED, 0.0)
+            return kept
         began = time.perf_counter()
         try:
             decision = await self.limiter.decide(key, cost)
@@ -46,13 +51,15 @@ class Node:
         self.metrics.decided(outcome, time.perf_counter() - began)
         if not decision.allowed:
             self._tell_denied(key, decision.limit)
-        return CheckAnswer(
+        answer = CheckAnswer(
             allowed=decision.allowed,
             limit=decision.limit,
             remaining=decision.remaining,
             retry_after_s=decision.retry_after_s,
             node=self.config.name,
         )
+        self._kept.keep(key, answer)
+        return answer
 
     async def ready(self) -> str:
         """Why the node cannot do its work; empty if it can. Writes its heartbeat to find out."""

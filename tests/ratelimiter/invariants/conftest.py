@@ -75,6 +75,7 @@ class Film:
         keys: Mapping[str, tuple[int, int]] | None = None,
         canary: Sequence[tuple[str, bool | None]] | None = None,
         in_flight: int = 3,
+        registered: Sequence[str] = NODES,
     ) -> "Film":
         """Add a frame. `unseen` are members whose numbers are missing; `keys` maps to (allowed, limit in force).
 
@@ -89,7 +90,7 @@ class Film:
         windows = {key: KeyWindow(*(keys or {}).get(key, (0, limit))) for key, limit in DECLARED.items()}
         readings = Readings(
             {name: node.counts(in_flight, redis) for name, node in self.nodes.items() if name not in hidden},
-            RedisReading(self.redis_run, windows) if redis else None,
+            RedisReading(self.redis_run, windows, tuple(registered)) if redis else None,
             tuple(CanaryCheck(name, 2, self.now, self.now + 0.01, allowed) for name, allowed in canary),
         )
         spots = tuple(Blind(what, component, "no answer") for what, component in blind)

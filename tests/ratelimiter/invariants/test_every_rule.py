@@ -8,7 +8,7 @@ from subjects.ratelimiter.observer.readings import Readings
 
 NAMES = [
     *("node_down", "redis_disconnected", "high_latency", "counter_drift"),
-    *("ghost_allowing", "over_blocking", "observer_blind"),
+    *("ghost_allowing", "over_blocking", "registry_mismatch", "observer_blind"),
 ]
 
 

@@ -87,3 +87,20 @@ async def test_a_window_key_of_another_type_is_an_error_with_a_reason(cluster):
     answer = await cluster.http.post(f"{url}/check", json={"key": "odd"})
     assert answer.status_code == 503
     assert "WRONGTYPE" in answer.json()["reason"]
+
+
+async def test_a_node_that_keeps_its_answers_gives_them_again_without_redis(cluster):
+    cluster.write_limits(window_s=30.0, limits={"few": 1})
+    keeping = await cluster.start_node("node-1", cache_s=30.0)
+    asking = await cluster.start_node("node-2")
+    assert [(await _check(cluster, keeping, "few"))["allowed"] for _ in range(4)] == [True] * 4
+    assert not (await _check(cluster, asking, "few"))["allowed"]
+    async with cluster.redis() as redis:
+        assert await redis.hgetall("rl:totals") == {"node-1": "1"}
+
+
+async def test_a_node_counts_in_the_database_it_is_told(cluster):
+    cluster.write_limits(window_s=30.0, limits={"few": 1})
+    here, elsewhere = await cluster.start_node("node-1"), await cluster.start_node("node-2", redis_db=3)
+    assert (await _check(cluster, here, "few"))["allowed"]
+    assert (await _check(cluster, elsewhere, "few"))["allowed"]

@@ -111,7 +111,7 @@ async def test_every_route_is_documented_with_its_errors(cluster):
     routes = {(method, path): told for path, methods in spec["paths"].items() for method, told in methods.items()}
     assert {path for _, path in routes} == {
         *("/check", "/health", "/ready", "/metrics"),
-        *("/api/nodes", "/api/counters", "/api/limits", "/api/blocks"),
+        *("/api/nodes", "/api/counters", "/api/limits", "/api/blocks", "/api/config"),
         *("/api/counters/{key}/reset", "/api/limits/{key}"),
     }
     assert all(told["summary"] for told in routes.values())
@@ -127,3 +127,10 @@ async def test_unknown_routes_and_methods_have_the_same_kind_of_error(cluster):
     missing, wrong = await cluster.http.get(f"{url}/nothing"), await cluster.http.get(f"{url}/check")
     assert (missing.status_code, set(missing.json())) == (404, {"error", "reason"})
     assert (wrong.status_code, set(wrong.json())) == (405, {"error", "reason"})
+
+
+async def test_a_node_says_what_it_was_told_at_its_start_whatever_its_file_says_now(cluster):
+    url = await cluster.start_node("node-1", on_redis_error="allow", redis_db=2)
+    cluster.configure("node-1", on_redis_error="deny")
+    told = (await cluster.http.get(f"{url}/api/config")).json()
+    assert (told["name"], told["on_redis_error"], told["redis_db"]) == ("node-1", "allow", 2)

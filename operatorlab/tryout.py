@@ -1,0 +1,84 @@
+"""What an operator makes of each fault: one lab, one fault, one session, and what was left of it.
+
+async for tried in try_faults("ratelimiter", brain="runbook"):
+print(tried.fault, tried.result)
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from operatorlab.errors import OperatorLabError, TimedOut
+from operatorlab.lab import Lab
+from operatorlab.registry import find_fault, find_subject
+
+if TYPE_CHECKING:
+    from operatorlab.agent import SessionResult
+    from operatorlab.injection import Injected
+
+_NOTICED_WITHIN_S = 20.0
+_VERIFY_S = 20.0
+_WELL_WITHIN_S = 30.0
+
+
+class Result(StrEnum):
+    """How it ended, by the state of the system and not by anybody's word."""
+
+    REPAIRED = "repaired"  # the monitor verified it, and the fault is no longer in force
+    ESCALATED = "escalated"  # the operator handed it to a person, and did no harm
+    FAILED = "failed"  # neither
+    HARMED = "harmed"  # once the fault was undone, the system was not well: something else had been broken
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One fault, and what became of it. `outcome` is how the session ended; `took_s` is its length, seconds."""
+
+    fault: str
+    target: str
+    result: Result
+    outcome: str
+    right: bool  # whether the report blames the component that is to blame, and nothing else
+    took_s: float
+
+
+async def try_faults(
+    subject: str, *, deployment: str, brain: str = "runbook", names: Collection[str] = ()
+) -> AsyncIterator[Tried]:
+    """Try each fault that exists on `deployment`, or those of `names`, each in a lab of its own. UnknownName."""
+    known = find_subject(subject)
+    for name in names:
+        find_fault(known, name, deployment=deployment)
+    for fault in known.faults:
+        if deployment in fault.deployments and (not names or fault.name in names):
+            yield await _try(subject, fault.name, deployment, brain)
+
+
+async def _try(subject: str, name: str, deployment: str, brain: str) -> Tried:
+    async with Lab(subject, deployment=deployment, grace_s=0, hold_s=1.0) as lab:
+        injected = await lab.inject(name)
+        ticket = await lab.next_ticket(timeout_s=_NOTICED_WITHIN_S)
+        began = lab.clock.now()
+        session = await lab.operate(ticket, brain=brain, verify_s=_VERIFY_S)
+        took_s = round(lab.clock.now().since(began), 1)
+        truth = find_fault(lab.subject, name).truth()
+        result = await _result(lab, injected, session)
+        right = session.report is not None and session.report.blamed == (truth.component,)
+        return Tried(name, injected.target, result, str(session.outcome), right, took_s)
+
+
+async def _result(lab: Lab, injected: Injected, session: SessionResult) -> Result:
+    from operatorlab.agent import Outcome
+
+    repaired = session.outcome is Outcome.RESOLVED_VERIFIED and not await lab.active(injected)
+    try:
+        await lab.heal(injected)
+        await lab.healthy(_WELL_WITHIN_S)
+    except (OperatorLabError, TimedOut):
+        return Result.HARMED
+    if repaired:
+        return Result.REPAIRED
+    return Result.ESCALATED if session.outcome is Outcome.ESCALATED else Result.FAILED

@@ -1,0 +1,76 @@
+"""Redis may use no more memory than it does, and throws keys away by chance to make room: counters vanish."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from statistics import median_low
+
+from redis.asyncio import Redis
+
+from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
+from subjects.ratelimiter.faults.fixing import redis_cli
+from subjects.ratelimiter.faults.on_redis import RedisFault, asking
+
+_SETTINGS = ("maxmemory-policy", "maxmemory")
+_POLICY = "allkeys-random"
+_LESS = 10_000
+"""Bytes below what it uses, as a rule: it always has to make room, and as a rule it can."""
+_LOOKS, _APART_S = 25, 0.01
+
+
+class RedisEvicting(RedisFault):
+    name = "redis_evicting"
+    summary = "the memory limit of Redis is set to what it uses, and it evicts keys by chance (allkeys-random)"
+    kind = FaultKind.MISCONFIGURATION
+    expected = ("counter_drift",)
+    also = ("ghost_allowing", "redis_disconnected")  # windows vanish; and now and then no room can be made
+
+    def truth(self) -> GroundTruth:
+        """Redis lives, takes writes, and forgets."""
+        return GroundTruth(
+            component=self.target,
+            kind=self.kind,
+            mechanism=f"maxmemory of Redis was set to what it uses, with the policy {_POLICY}: it evicts any key",
+            causal_path=(
+                f"maxmemory was lowered and maxmemory-policy set to {_POLICY}",
+                "for nearly every write Redis throws keys away, totals and windows among them",
+                "totals shrink without a restart, and keys are allowed more than was declared",
+            ),
+        )
+
+    async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
+        """Set policy and limit; the memo keeps what was set."""
+        async with asking(deployment) as redis:
+            old = {setting: str((await redis.config_get(setting))[setting]) for setting in _SETTINGS}
+            used = median_low([await _used(redis) for _ in range(_LOOKS)])
+            await redis.config_set("maxmemory-policy", _POLICY)
+            await redis.config_set("maxmemory", used - _LESS)
+        return dict(old)
+
+    async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
+        """Whether it has a limit and evicts whatever there is. One that was restarted is as its file says."""
+        if await deployment.state(self.target) is not MemberState.RUNNING:
+            return False
+        async with asking(deployment) as redis:
+            memory = await redis.info("memory")
+        return int(memory["maxmemory"]) > 0 and memory["maxmemory_policy"] == _POLICY
+
+    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
+        """Set what was set before; what was thrown away is counted anew."""
+        if not memo or await deployment.state(self.target) is MemberState.STOPPED:
+            return
+        async with asking(deployment) as redis:
+            for setting in _SETTINGS:
+                await redis.config_set(setting, str(memo[setting]))
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """Lift the limit, and evict nothing, as the configuration has it."""
+        policy = redis_cli(deployment, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+        return (policy, redis_cli(deployment, "CONFIG", "SET", "maxmemory", "0"))
+
+
+async def _used(redis: Redis) -> int:
+    """What it uses a moment later, in bytes; requests in flight make it swing by a third."""
+    await asyncio.sleep(_APART_S)
+    return int((await redis.info("memory"))["used_memory"])

@@ -1,0 +1,30 @@
+"""docs/faults.md begins with what the code says of its faults."""
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from operatorlab.cli import root
+from subjects.ratelimiter.subject import RateLimiter
+
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+
+
+def test_the_page_is_what_the_command_prints():
+    told = CliRunner().invoke(root, ["faults", "list", "ratelimiter", "--markdown"])
+    assert told.exit_code == 0
+    assert PAGE.read_text().startswith(told.output), (
+        "docs/faults.md is not what the code says: put what `operatorlab faults list ratelimiter --markdown` prints "
+        "before its part on the runbook"
+    )
+
+
+def test_every_fault_and_composite_is_on_the_page():
+    text = PAGE.read_text()
+    for one in (*RateLimiter.faults, *RateLimiter.composites):
+        assert f"| `{one.name}` |" in text
+
+
+def test_the_runbooks_result_on_every_fault_is_on_the_page():
+    measured = PAGE.read_text().partition("## The runbook")[2]
+    assert [fault.name for fault in RateLimiter.faults if f"| `{fault.name}` |" not in measured] == []

@@ -1,0 +1,80 @@
+"""What of a lab must be as it was once a fault is undone: files, settings, processes, paths. Counters differ."""
+
+from pathlib import Path
+from typing import Any
+
+from operatorlab.deploy.kin import kin
+from operatorlab.subject import COMPOSE
+from subjects.ratelimiter.faults.on_redis import asking
+from subjects.ratelimiter.service import scripts
+
+MEMBERS = ("node-1", "node-2", "node-3", "redis")
+
+
+async def picture(lab) -> dict[str, Any]:
+    """The state of the lab in words that can be compared."""
+    deployment = lab.deployment
+    states = {member: str(await deployment.state(member)) for member in MEMBERS}
+    paths = {
+        node: (await deployment.is_cut(node, "redis"), await deployment.delay_of(node, "redis"))
+        for node in MEMBERS
+        if node != "redis"
+    }
+    below = await _containers(deployment) if deployment.kind == COMPOSE else _processes(lab)
+    return {"states": states, "paths": paths, **await _redis(deployment), **below}
+
+
+async def _redis(deployment) -> dict[str, Any]:
+    async with asking(deployment) as redis:
+        replication = await redis.info("replication")
+        return {
+            "settings": dict(sorted((await redis.config_get("*")).items())),
+            "role": replication["role"],
+            "limits": await redis.hgetall(scripts.LIMITS),
+            "registry": sorted(await redis.hkeys(scripts.NODES)),
+            "keys": sorted(key for key in await redis.keys("*") if not key.startswith(scripts.WINDOW_PREFIX)),
+            "databases": sorted(name for name in await redis.info("keyspace")),
+            "writes wait": await _writes_wait(redis),
+        }
+
+
+async def _writes_wait(redis) -> bool:
+    """A pause holds back what may write: this would run into the time-out of `asking`."""
+    await redis.publish("nobody-listens", "")
+    return False
+
+
+async def _containers(deployment) -> dict[str, Any]:
+    programs = {
+        member: sorted(line.split(maxsplit=3)[-1] for line in (await _listed(deployment, member)).splitlines())
+        for member in MEMBERS
+    }
+    return {"not fresh": dict(await deployment.freshness()), "programs": programs}
+
+
+async def _listed(deployment, member) -> str:
+    """Every program in its container, and how many files its first may open."""
+    script = (
+        r"""for p in /proc/[0-9]*; do [ "${p#/proc/}" = $$ ] || tr '\0' ' ' <$p/cmdline && echo; done 2>/dev/null;"""
+        "grep 'Max open files' /proc/1/limits"
+    )
+    _, printed = await deployment.run(member, "sh", "-c", script)
+    own = ("tr ", "sh -c for")
+    return "\n".join(line for line in printed.splitlines() if line.strip() and not line.startswith(own))
+
+
+def _processes(lab) -> dict[str, Any]:
+    deployment = lab.deployment
+    processes = [one for one in kin(deployment.record) if one.pid != lab.clients.pid and one.cmdline()]
+    etc = deployment.root / "etc"
+    files = {str(path.relative_to(etc)): path.read_text() for path in sorted(etc.rglob("*")) if path.is_file()}
+    return {
+        "files": files,
+        "programs": sorted(" ".join(one.cmdline()) for one in processes),
+        "open files": sorted((one.cmdline()[-1], _may_open(one.pid)) for one in processes),
+    }
+
+
+def _may_open(pid: int) -> str:
+    limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    return next(line for line in limits if line.startswith("Max open files"))
