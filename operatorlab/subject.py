@@ -29,7 +29,9 @@ from operatorlab.running import (
     COMPOSE,
     DEPLOYMENTS,
     PROCESSES,
+    Announces,
     Blueprint,
+    Change,
     ContainerDeployment,
     Deployment,
     Link,
@@ -39,10 +41,10 @@ from operatorlab.running import (
 )
 
 __all__ = [
-    "COMPOSE", "DEPLOYMENTS", "PROCESSES", "Blind", "Blueprint", "Composite", "ContainerDeployment", "Deployment",
-    "Fault", "FaultKind", "Finding", "GroundTruth", "Invariant", "Json", "Link", "Member", "MemberState", "Node",
-    "NodeState", "Observation", "Observer", "Part", "Procedure", "Process", "Severity", "Site", "Subject", "Undecided",
-    "Violation",
+    "COMPOSE", "DEPLOYMENTS", "PROCESSES", "Announces", "Blind", "Blueprint", "Change", "Composite",
+    "ContainerDeployment", "Deployment", "Fault", "FaultKind", "Finding", "GroundTruth", "Invariant", "Json", "Link",
+    "Member", "MemberState", "Node", "NodeState", "Observation", "Observer", "Part", "Procedure", "Process", "Severity",
+    "Site", "Subject", "Undecided", "Violation",
 ]  # fmt: skip
 
 Json = object
@@ -117,7 +119,7 @@ class Observation:
 
 
 class Observer(Protocol):
-    """Looks at a deployment. Reads only; every part of a look has a deadline of its own."""
+    """Looks at a deployment. Reads only; every part of a look has a deadline of its own. It may also `Announces`."""
 
     async def observe(self) -> Observation:
         """Take one reading. What could not be read is in `blind`; only a bug raises."""

@@ -1,4 +1,4 @@
-"""The monitor: look, judge, record; again and again, on a schedule that does not drift.
+"""The monitor: look, judge, record; again and again, on a schedule that does not drift, and sooner when woken.
 
     monitor = Monitor(subject, deployment, store, board=Board(store, run_id))
     task = asyncio.create_task(monitor.run())
@@ -28,6 +28,7 @@ from operatorlab.monitor.judging import Patience
 from operatorlab.monitor.look import Looker, LookFailed, blind_observation
 from operatorlab.monitor.metrics import Metrics
 from operatorlab.monitor.tickets import Ticket
+from operatorlab.monitor.waking import Pace, Waking, unwell
 from operatorlab.monitor.watchers import identify
 from operatorlab.subject import Deployment, Finding, Observation, Subject
 
@@ -74,7 +75,10 @@ class Cycle:
 
 
 class Monitor:
-    """Watches one deployment. `grace_s` overrides the grace of every invariant; `deadline_s` bounds a look."""
+    """Watches one deployment. `grace_s` overrides the grace of every invariant; `deadline_s` bounds a look.
+
+    `interval_s` is from one look to the next while all is quiet; see `waking` for when it looks sooner.
+    """
 
     def __init__(
         self,
@@ -96,7 +100,10 @@ class Monitor:
         self._store = store
         self._clock: Clock = clock or SystemClock()
         self._rules = _patience(subject, grace_s)
+        self._deployment = deployment
         self._looker = Looker(subject, deployment, deadline_s)
+        self._pace = Pace(interval_s)
+        self._waking = Waking()
         self._history = History(max((rule.window_s for rule in subject.invariants), default=0.0))
         self._changes = Changes()
         self._metrics = Metrics()
@@ -137,10 +144,14 @@ class Monitor:
     async def _cycle_forever(self) -> None:
         due = self._clock.now().monotonic
         while True:
-            await self.cycle()
+            cycle = await self.cycle()
+            self._waking.follow(self._deployment)
+            self._waking.follow(self._looker.observer)
             now = self._clock.now().monotonic
-            due = next_due(due, self.interval_s, now)
-            await asyncio.sleep(due - now)
+            pause_s = self._pace.next_s(unwell(cycle.observation, cycle.findings, self.board.live()), now)
+            due = next_due(due, pause_s, now)
+            if await self._waking.wait(due - now):
+                due = self._clock.now().monotonic
 
     async def cycle(self) -> Cycle:
         """Look once, judge, record. A second call waits for the first to end."""
@@ -174,6 +185,7 @@ class Monitor:
         for future in waiting:
             if not future.done():
                 future.set_exception(MonitorStopped(f"the monitor of {self.board.run_id} has ended"))
+        await self._waking.close()
         return await self._looker.close()
 
     async def _look(self, started: Instant) -> tuple[Observation, str]:

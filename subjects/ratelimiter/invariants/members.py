@@ -1,6 +1,7 @@
 """Who is down, and who has lost Redis.
 
-A refused connection is believed at once; silence, and a node's word that it has lost Redis, when they have
+A refused connection is believed at once, and so is silence of a member that whoever runs it says is paused; silence
+alone, and a node's word that it has lost Redis, when they have
 lasted for the threshold: a busy machine can feign both for a moment. Redis is blamed for its own outage:
 when it does not answer the observer, or answers but serves no node at all, the nodes that suffer from it
 are undecided, not broken.
@@ -30,7 +31,7 @@ def _outage(rule: Invariant, node: Node) -> Finding:
     assert rule.threshold is not None
     silent_s = node.facts.get("silent_s")
     lasting = isinstance(silent_s, float) and silent_s >= rule.threshold
-    if not lasting and node.facts.get("silence") != Kind.REFUSED:
+    if not lasting and node.facts.get("silence") not in {Kind.REFUSED, Kind.FROZEN}:
         return Undecided(rule.name, node.name, f"silent for less than {rule.threshold} s: {node.reason}")
     message = f"{node.name} is down: {node.reason}"
     return Violation(rule.name, node.name, message, rule.severity, {"reason": node.reason, **node.facts})
