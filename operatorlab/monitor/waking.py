@@ -54,7 +54,8 @@ class Pace:
 class Waking:
     """Follows announcers, each with a task of its own, and lets the loop wait for the next change."""
 
-    def __init__(self) -> None:
+    def __init__(self, again_s: float = _AGAIN_S) -> None:
+        self._again_s = again_s
         self._stirred = asyncio.Event()
         self._followed: dict[int, asyncio.Task[None]] = {}
 
@@ -87,7 +88,7 @@ class Waking:
             # Another author's code: whatever it raises, the interval remains, and it is asked again.
             with suppress(Exception):
                 await self._heed(source.changes())
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(self._again_s)
 
     async def _heed(self, changes: AsyncIterator[Change]) -> None:
         async for _ in changes:

@@ -9,6 +9,11 @@ def test_a_refused_connection_is_believed_at_once(film, verdict):
     assert "refused" in found.broken["node-2"].message
 
 
+def test_a_node_that_does_not_answer_and_is_known_to_be_paused_is_believed_at_once(film, verdict):
+    found = verdict(film.well().frame(down={"node-2": "frozen"}), "node_down")
+    assert set(found.broken) == {"node-2"}
+
+
 @pytest.mark.parametrize("kind", ["hung", "broken"])
 def test_silence_is_believed_when_it_has_lasted(film, verdict, kind):
     film.well()
