@@ -105,13 +105,14 @@ class Observation:
     nodes: tuple[Node, ...]
     readings: Mapping[str, Json] = field(default_factory=lambda: _EMPTY)
     blind: tuple[Blind, ...] = ()
+    _by_name: Mapping[str, Node] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {node.name: node for node in self.nodes})
 
     def node(self, name: str) -> Node:
         """The member `name`; KeyError if the subject does not expect it."""
-        for node in self.nodes:
-            if node.name == name:
-                return node
-        raise KeyError(name)
+        return self._by_name[name]
 
     def blind_to(self, what: str, component: str) -> bool:
         """Whether `what` of `component` could not be seen."""

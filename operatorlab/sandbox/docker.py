@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -135,10 +135,9 @@ class DockerSandbox:
             held = bytearray()
             async for data in answer.aiter_raw():
                 held += data
-                while len(held) >= _HEADER and len(held) >= _HEADER + (size := int.from_bytes(held[4:8], "big")):
-                    if held[0] in streams:
-                        streams[held[0]].add(bytes(held[_HEADER : _HEADER + size]))
-                    del held[: _HEADER + size]
+                for stream, piece in frames(held):
+                    if stream in streams:
+                        streams[stream].add(piece)
 
     @asynccontextmanager
     async def _started(self, execution: str) -> AsyncIterator[httpx.Response]:
@@ -179,6 +178,14 @@ class DockerSandbox:
         except (SandboxGone, TimeoutError, httpx.TransportError):
             return False
         return True
+
+
+def frames(held: bytearray) -> Iterator[tuple[int, bytes]]:
+    """Take the whole frames out of `held`: of which stream each is, and what it brings."""
+    while len(held) >= _HEADER and len(held) >= _HEADER + (size := int.from_bytes(held[4:_HEADER], "big")):
+        stream, piece = held[0], bytes(held[_HEADER : _HEADER + size])
+        del held[: _HEADER + size]
+        yield stream, piece
 
 
 def _can_be_given(command: str) -> bool:

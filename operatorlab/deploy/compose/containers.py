@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
+from docker.models.networks import Network
 
 from operatorlab.deploy.compose.engine import Engine
 from operatorlab.deploy.compose.stack import HARNESS, PART, RUN
 from operatorlab.errors import BadParameter, DockerTrouble
+from operatorlab.sandbox.docker import frames
 from operatorlab.subject import MemberState
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _STATES = {"running": MemberState.RUNNING, "restarting": MemberState.RUNNING, "paused": MemberState.PAUSED}
-_HEADER = 8
+_FREED_WITHIN_S = 10.0
+_LOOK_AGAIN_S = 0.1
 _BEST_FIRST = ("running", "paused", "restarting", "exited", "created", "dead", "removing")
 
 
@@ -102,7 +106,7 @@ class Containers:
         execution = json.loads(await self._engine.post(f"/containers/{container.id}/exec", body))["Id"]
         told = await self._engine.post(f"/exec/{execution}/start", {"Detach": False, "Tty": False})
         code = await self._engine(lambda client: client.api.exec_inspect(execution)["ExitCode"])
-        return Ran(int(code or 0), b"".join(_frames(told)).decode(errors="replace"))
+        return Ran(int(code or 0), b"".join(piece for _, piece in frames(bytearray(told))).decode(errors="replace"))
 
     async def log(self, service: str, lines: int) -> str:
         """The last lines a service logged."""
@@ -167,14 +171,6 @@ def label(container: Container, name: str) -> str | None:
     return None if told is None else str(told)
 
 
-def _frames(told: bytes) -> Iterator[bytes]:
-    """What a program printed, without the headers that tell which stream each piece is of."""
-    while len(told) >= _HEADER:
-        size = int.from_bytes(told[4:_HEADER], "big")
-        yield told[_HEADER : _HEADER + size]
-        told = told[_HEADER + size :]
-
-
 def _inspected(client: docker.DockerClient, container: Container) -> Mapping[str, Any]:
     found: Mapping[str, Any] = client.api.inspect_container(str(container.id))
     return found
@@ -186,9 +182,24 @@ def remove_project(client: docker.DockerClient, project: str) -> None:
     for container in _listed(client, [label]):
         _gone(lambda one=container: one.remove(force=True, v=True))
     for network in client.networks.list(filters={"label": label}):
-        _gone(network.remove)
+        _gone(lambda one=network: _remove_network(one))
     for volume in client.volumes.list(filters={"label": label}):
         _gone(lambda one=volume: one.remove(force=True))
+
+
+def _remove_network(network: Network) -> None:
+    """Remove it, freed of what hangs on to it: a stranger's container, or the end of one that is no more."""
+    give_up = time.monotonic() + _FREED_WITHIN_S
+    while True:
+        try:
+            return network.remove()
+        except APIError as refusal:
+            if "active endpoints" not in str(refusal.explanation) or time.monotonic() > give_up:
+                raise
+        network.reload()
+        for end in network.attrs.get("Containers") or {}:
+            _gone(lambda one=end: network.disconnect(one, force=True))
+        time.sleep(_LOOK_AGAIN_S)  # the daemon tells nobody when an end is gone
 
 
 def _gone(remove: Any) -> None:

@@ -6,9 +6,10 @@ itself; whatever ended before then was a fault, an operator's deed or trouble of
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from operatorlab.deploy.compose.containers import Containers
 from operatorlab.deploy.compose.engine import Engine
@@ -17,7 +18,7 @@ from operatorlab.errors import DockerTrouble
 _SLACK_S = 0.5
 """The daemon stops answering a moment before it ends containers; its clock and ours are one."""
 _SETTLED_WITHIN_S = 20.0
-"""What was started again has so long to find its feet; only then is what is still not well a trouble of its own."""
+"""What was started again has so long to pass its health check; what is not well after that is a trouble of its own."""
 _SETTLING = "the Docker daemon was away; what it ended starts again"
 
 
@@ -30,8 +31,8 @@ class Recovery:
         self._services = services
         self._heard_before: float | None = None
         """When the daemon that is away was last heard of."""
-        self._settled_at = -math.inf
-        """When what was started again counts as up, by the monotonic clock."""
+        self._settled_by = 0.0
+        """When what was started again counts as up whatever it says, by the monotonic clock."""
 
     async def trouble(self) -> str:
         """Why the daemon cannot be asked, or that its lab is being brought back; empty if all is as it should be."""
@@ -41,23 +42,32 @@ class Recovery:
             if self._heard_before is None:
                 self._heard_before = heard
             return away
-        if self._heard_before is not None:
-            since = self._heard_before - _SLACK_S
-            try:
-                await self._bring_back(since)
-            except DockerTrouble as trouble:  # it is away again, or not quite there yet
-                return str(trouble.what)
-            self._heard_before = None
-            self._settled_at = time.monotonic() + _SETTLED_WITHIN_S
-        return _SETTLING if time.monotonic() < self._settled_at else ""
+        try:
+            if self._heard_before is not None:
+                await self._bring_back(self._heard_before - _SLACK_S)
+                self._heard_before = None
+                self._settled_by = time.monotonic() + _SETTLED_WITHIN_S
+            settling = time.monotonic() < self._settled_by and await self._anything_starting()
+        except DockerTrouble as trouble:  # it is away again, or not quite there yet
+            return str(trouble.what)
+        return _SETTLING if settling else ""
 
     async def _bring_back(self, since: float) -> None:
         for service in self._services:
-            container = await self._containers.find(service)
-            if container is not None and container.status == "exited":
-                found = await self._containers.inspect(service)
-                if found is not None and _seconds(found["State"]["FinishedAt"]) >= since:
-                    await self._containers.start(service)
+            found = await self._containers.inspect(service)
+            state = found["State"] if found is not None else {}
+            if state.get("Status") == "exited" and _seconds(state["FinishedAt"]) >= since:
+                await self._containers.start(service)
+
+    async def _anything_starting(self) -> bool:
+        found = [await self._containers.inspect(service) for service in self._services]
+        return any(seen is not None and _is_starting(seen) for seen in found)
+
+
+def _is_starting(inspected: Mapping[str, Any]) -> bool:
+    """Whether it runs and its health check has neither passed nor failed for good since it was started."""
+    state = inspected["State"]
+    return bool(state["Running"]) and (state.get("Health") or {}).get("Status") == "starting"
 
 
 def _seconds(stamp: str) -> float:

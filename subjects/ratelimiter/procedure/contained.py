@@ -12,7 +12,7 @@ from subjects.ratelimiter.procedure import docker, reading
 from subjects.ratelimiter.procedure.containing import COMMANDS
 from subjects.ratelimiter.procedure.picture import LinkSeen, NodeSeen, Picture, ProcessSeen, RedisSeen
 from subjects.ratelimiter.procedure.trouble import Remedy
-from subjects.ratelimiter.procedure.ways import Command, Looking, frozen, held, standing
+from subjects.ratelimiter.procedure.ways import Command, Looking, at_once, frozen, held, standing
 
 _NODE = re.compile(r"node-\d+")
 _NODE_PORT, _REDIS_PORT = 8000, 6379
@@ -141,11 +141,10 @@ def _reads(processes: Iterable[ProcessSeen]) -> dict[str, str]:
 
 def _all_at_once(scripts: Mapping[str, str]) -> str:
     """Run each script in its container, all at the same time, and print what they say one after the other."""
-    runs = (
-        f"<(timeout 10 docker exec {shlex.quote(container)} bash -c {shlex.quote(script)} 2>&1; echo)"
+    return at_once(
+        f"timeout 10 docker exec {shlex.quote(container)} bash -c {shlex.quote(script)} 2>&1; echo"
         for container, script in scripts.items()
     )
-    return " ".join(("cat", *runs, "</dev/null"))
 
 
 def _node(name: str, text: str) -> NodeSeen | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 
 from operatorlab.procedure import Printed, Step
 from subjects.ratelimiter.procedure import reading
 from subjects.ratelimiter.procedure.contained import Contained
-from subjects.ratelimiter.procedure.picture import LOOPBACK, NodeSeen, Picture, ProbeSeen
+from subjects.ratelimiter.procedure.picture import NodeSeen, Picture, ProbeSeen
 from subjects.ratelimiter.procedure.supervised import Supervised
-from subjects.ratelimiter.procedure.ways import Looking, Ways
+from subjects.ratelimiter.procedure.ways import Looking, Ways, at_once
 
 _EITHER = f"{Supervised.listing} || [ $? -ne 127 ] || {{ {Contained.listing}; }}"
 """Docker is asked only where there is no supervisorctl: elsewhere it has nothing to do with the system."""
@@ -66,11 +67,10 @@ def _body(answers: Mapping[tuple[str, str], ProbeSeen], node: str) -> str:
 
 def ask(nodes: Iterable[NodeSeen], paths: Iterable[str]) -> str:
     """A command that asks all nodes at once, so that a hung one does not hold up the rest."""
-    nodes = list(nodes)
-    where = " ".join(f"{node.name}:{node.port}" for node in nodes)
-    url = f"http://{LOOPBACK}:${{n#*:}}" if all(node.host == LOOPBACK for node in nodes) else "http://$n"
-    return (
-        f"for n in {where}; do for p in {' '.join(paths)}; do "
-        '(echo "$n /$p $(curl -s -m 2 -w " HTTP %{http_code}" '
-        f'{url}/$p)") & done; done; wait'
-    )
+    return at_once(_asked(node, path) for node in nodes for path in paths)
+
+
+def _asked(node: NodeSeen, path: str) -> str:
+    url = shlex.quote(f"http://{node.host}:{node.port}/{path}")
+    who = shlex.quote(f"{node.name}:{node.port} /{path}")
+    return f'echo {who} "$(curl -s -m 2 -w " HTTP %{{http_code}}" {url})"'

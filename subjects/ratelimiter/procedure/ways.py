@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Protocol
 from urllib.parse import quote
 
@@ -59,6 +59,11 @@ def held(picture: Picture) -> str:
     """Which links hold traffic back, in one sentence."""
     names = ", ".join(link.name for link in picture.links if not link.passes)
     return f"{names} holds traffic back by its rule" if names else "The link rules let everything pass"
+
+
+def at_once(scripts: Iterable[str]) -> str:
+    """Run every script at the same time, and print what each says whole, one after the other."""
+    return " ".join(("cat", *(f"<({script})" for script in scripts), "</dev/null"))
 
 
 def clear_limit(trouble: Trouble, picture: Picture) -> str:

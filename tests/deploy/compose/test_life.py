@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 
+import docker
 import pytest
 from click.testing import CliRunner
 
 from operatorlab.cli import root
 from operatorlab.deploy.compose import ComposeDeployment
 from operatorlab.deploy.compose.engine import Engine, find_daemon
+from operatorlab.deploy.compose.stack import RELAY_IMAGE
 from operatorlab.deploy.kinds import attach, bring_up
 from operatorlab.deploy.labs import cleanup, labs
 from operatorlab.deploy.ports import LOOPBACK
@@ -58,6 +60,22 @@ def test_the_commands_bring_one_up_show_it_and_take_it_down(left):
     assert left(record.run_id) == []
     with pytest.raises(BadParameter, match="was taken down"):
         attach(record.run_id)
+
+
+@pytest.mark.slow
+async def test_a_strangers_container_on_its_network_does_not_keep_it_from_going(left):
+    lab = await ComposeDeployment.up(RateLimiter())
+    client = docker.DockerClient(base_url=find_daemon())
+    stranger = client.containers.create(RELAY_IMAGE, ["sleep", "600"], network=f"{lab.run_id}_lab")
+    try:
+        stranger.start()
+        await lab.down()
+        assert left(lab.run_id) == []
+        stranger.reload()
+        assert stranger.status == "running"
+    finally:
+        stranger.remove(force=True)
+        client.close()
 
 
 @pytest.mark.slow

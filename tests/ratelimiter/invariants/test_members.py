@@ -29,6 +29,22 @@ def test_late_answers_with_a_good_one_between_are_no_outage(film, verdict):
         assert not verdict(film, "node_down").broken
 
 
+def test_one_short_outage_such_as_a_restart_holds_as_soon_as_it_is_over(film, verdict):
+    found = verdict(film.well().frame(down={"node-2": "refused"}).frame(), "node_down")
+    assert not found.broken
+    assert not found.undecided
+
+
+def test_the_pauses_of_a_node_that_is_down_again_and_again_acquit_nobody(film, verdict):
+    film.well()
+    for _ in range(2):
+        film.frame(down={"node-2": "refused"}).frame()
+    found = verdict(film, "node_down")
+    assert not found.broken
+    assert "2 times" in found.undecided["node-2"].why
+    assert not verdict(film.well(6.0), "node_down").undecided
+
+
 def test_a_hung_node_is_found_even_if_looks_are_rare(film, verdict):
     film.step_s = 4.0
     film.well(10).frame(down={"node-3": "hung"}).frame(down={"node-3": "hung"})
@@ -53,6 +69,41 @@ def test_one_node_without_redis_is_blamed_itself_when_it_has_lasted(film, verdic
     assert [set(each.broken) for each in found] == [set(), set(), {"node-2"}]
     assert set(found[0].undecided) == {"node-2"}
     assert "timeout" in found[-1].broken["node-2"].message
+
+
+def flap(film, times: int):
+    """Redis is lost for 0.52 s of each second, again and again."""
+    film.step_s = 0.25
+    for _ in range(times):
+        film.frame(unready=("node-2",)).frame(unready=("node-2",)).frame(unready=("node-2",)).frame()
+    return film
+
+
+def test_a_node_that_loses_redis_again_and_again_is_blamed_although_no_loss_lasts(film, verdict):
+    flap(film.well(), 3)
+    found = [verdict(film.frame(unready=("node-2",)), "redis_disconnected") for _ in range(3)]
+    assert [set(each.broken) for each in found] == [set(), {"node-2"}, {"node-2"}]
+
+
+def test_the_pauses_of_a_flapping_node_acquit_nobody(film, verdict):
+    found = verdict(flap(film.well(), 4), "redis_disconnected")
+    assert not found.broken
+    assert set(found.undecided) == {"node-2"}
+    film.well(5.0)
+    assert not verdict(film, "redis_disconnected").undecided
+
+
+def test_three_short_losses_are_nobodys_fault(film, verdict):
+    found = verdict(flap(film.well(), 3), "redis_disconnected")
+    assert not found.broken
+    assert not found.undecided
+
+
+def test_one_long_loss_that_is_over_is_over_at_once(film, verdict):
+    film.well()
+    for _ in range(6):
+        film.frame(unready=("node-2",))
+    assert not verdict(film.frame(), "redis_disconnected").undecided
 
 
 def test_redis_gone_is_one_ticket_and_the_nodes_are_undecided(film, verdict):

@@ -14,7 +14,7 @@ from operatorlab.procedure import Conclusion, Printed, Step
 from subjects.ratelimiter.procedure import diagnose
 from subjects.ratelimiter.subject import RateLimiter
 
-LOOKING = ("supervisorctl status", "ps ", "for ", "timeout 2 redis-cli", "tail ", "sleep 1; for ")
+LOOKING = ("supervisorctl status", "ps ", "for ", "timeout 2 redis-cli", "tail ", "cat <(", "sleep 1; cat <(")
 """How commands begin that change nothing."""
 
 

@@ -48,7 +48,15 @@ _CHANGES = re.compile(
     r"printf '%s\\n' .* >etc/links/\S+\.new && mv .*|"
     r"curl -s -m 2 -f -X DELETE http://127\.0\.0\.1:\d+/api/limits/\S+"
 )
-_LOOKS = ("supervisorctl status", "ps -o", "for ", "timeout 2 redis-cli", "tail -n 20 log/", "sleep 1; for n in ")
+_LOOKS = (
+    "supervisorctl status",
+    "ps -o",
+    "for ",
+    "timeout 2 redis-cli",
+    "tail -n 20 log/",
+    "cat <(echo ",
+    "sleep 1; cat <(echo ",
+)
 
 
 def _play(incident, answers):
