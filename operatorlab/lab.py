@@ -35,6 +35,7 @@ from operatorlab.errors import BadParameter, TimedOut, UnknownName
 from operatorlab.injection import Injected, Injections
 from operatorlab.monitor.board import Board
 from operatorlab.monitor.loop import Cycle, Monitor, MonitorStopped
+from operatorlab.monitor.settings import Grace
 from operatorlab.monitor.tickets import Policy, Ticket, TicketState
 from operatorlab.registry import find_subject
 from operatorlab.sandbox import Mode
@@ -52,9 +53,9 @@ class Lab:
     """A laboratory for one subject.
 
     `load` names one of the subject's load profiles (default: its first; "none" for no clients), `seed` makes
-    the load repeatable, `interval_s` is the monitor's, `grace_s` overrides every invariant's grace period and
-    `hold_s` is how long the invariants must hold before a ticket is resolved. `store` is by default the
-    audit file of `operatorlab.home`.
+    the load repeatable, `interval_s` is the monitor's, `grace_s` overrides the grace period of every invariant,
+    or of those it names, and `hold_s` is how long the invariants must hold before a ticket is resolved. `store`
+    is by default the audit file of `operatorlab.home`.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Lab:
         load: str | None = None,
         seed: int = 7,
         interval_s: float = 0.25,
-        grace_s: float | None = None,
+        grace_s: Grace = None,
         hold_s: float = 2.0,
         store: AuditStore | None = None,
     ) -> None:

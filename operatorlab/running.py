@@ -8,12 +8,12 @@ Standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 PROCESSES, COMPOSE = "processes", "compose"
 DEPLOYMENTS = (PROCESSES, COMPOSE)
@@ -145,6 +145,28 @@ class Deployment(Protocol):
         That is in its container, or in the lab's folder, as the lab's own user. What it leaves running is the
         lab's, and ends with a reset.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something happened to a member: a reason to look at once, never a verdict. `what` is for people."""
+
+    member: str
+    what: str
+
+
+@runtime_checkable
+class Announces(Protocol):
+    """What a deployment or an observer may do besides: notice some changes by itself, such as a process that ended.
+
+    Nobody has to: a monitor looks at its interval, and sooner where a change is announced. What is announced is
+    what whoever runs the members knows (a supervisor, a daemon, the kernel), or what a connection that is kept
+    open tells; a change that is missed or announced twice does no harm.
+    """
+
+    def changes(self) -> AsyncIterator[Change]:
+        """The changes from now on, without an end. Raises where they can no longer be told; it may be asked again."""
         ...
 
 

@@ -29,7 +29,9 @@ from operatorlab.running import (
     COMPOSE,
     DEPLOYMENTS,
     PROCESSES,
+    Announces,
     Blueprint,
+    Change,
     ContainerDeployment,
     Deployment,
     Link,
@@ -39,10 +41,10 @@ from operatorlab.running import (
 )
 
 __all__ = [
-    "COMPOSE", "DEPLOYMENTS", "PROCESSES", "Blind", "Blueprint", "Composite", "ContainerDeployment", "Deployment",
-    "Fault", "FaultKind", "Finding", "GroundTruth", "Invariant", "Json", "Link", "Member", "MemberState", "Node",
-    "NodeState", "Observation", "Observer", "Part", "Procedure", "Process", "Severity", "Site", "Subject", "Undecided",
-    "Violation",
+    "COMPOSE", "DEPLOYMENTS", "PROCESSES", "Announces", "Blind", "Blueprint", "Change", "Composite",
+    "ContainerDeployment", "Deployment", "Fault", "FaultKind", "Finding", "GroundTruth", "Invariant", "Json", "Link",
+    "Member", "MemberState", "Node", "NodeState", "Observation", "Observer", "Part", "Procedure", "Process", "Severity",
+    "Site", "Subject", "Undecided", "Violation",
 ]  # fmt: skip
 
 Json = object
@@ -103,13 +105,14 @@ class Observation:
     nodes: tuple[Node, ...]
     readings: Mapping[str, Json] = field(default_factory=lambda: _EMPTY)
     blind: tuple[Blind, ...] = ()
+    _by_name: Mapping[str, Node] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {node.name: node for node in self.nodes})
 
     def node(self, name: str) -> Node:
         """The member `name`; KeyError if the subject does not expect it."""
-        for node in self.nodes:
-            if node.name == name:
-                return node
-        raise KeyError(name)
+        return self._by_name[name]
 
     def blind_to(self, what: str, component: str) -> bool:
         """Whether `what` of `component` could not be seen."""
@@ -117,7 +120,7 @@ class Observation:
 
 
 class Observer(Protocol):
-    """Looks at a deployment. Reads only; every part of a look has a deadline of its own."""
+    """Looks at a deployment. Reads only; every part of a look has a deadline of its own. It may also `Announces`."""
 
     async def observe(self) -> Observation:
         """Take one reading. What could not be read is in `blind`; only a bug raises."""

@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "load": ("operatorlab.cli.load:load", "Put a client load on a running lab, until Ctrl-C."),
     "faults": ("operatorlab.cli.faults:faults", "List, inject and heal faults."),
+    "invariants": ("operatorlab.cli.invariants:invariants", "List the rules that hold while a subject is well."),
+    "monitor": ("operatorlab.cli.monitor:monitor", "Try the monitor on a lab in which nothing is wrong."),
     "tickets": ("operatorlab.cli.tickets:tickets", "List, show, hold and resolve tickets."),
     "agent": ("operatorlab.cli.agent:agent", "Let an operator work on a lab's incidents."),
     "audit": ("operatorlab.cli.audit:audit", "Read the record of everything that was seen, thought and done."),

@@ -101,6 +101,11 @@ class Members:
         except OSError:  # supervisord is gone: what it ran is found by its environment
             return next((p.pid for p in await self._orphans() if _supervised_as(p, process)), 0)
 
+    async def pids(self) -> Mapping[str, int]:
+        """The pid of every member, 0 if it does not run. One question to the supervisor; OSError if it is gone."""
+        known = await self._supervisor.all()
+        return await asyncio.to_thread(lambda: {name: self._place.pid(known.get(name, 0)) for name in self._names})
+
     async def process_state(self, process: str) -> MemberState:
         """How a process of the lab stands."""
         pid = await self.pid(process)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -30,17 +30,12 @@ from operatorlab.deploy.place import SUPERVISOR_LOG, Here, Place
 from operatorlab.deploy.records import LabRecord, LabState, read_record
 from operatorlab.deploy.shells import run_in, shell_at
 from operatorlab.deploy.supervisor import Supervisor, all_processes, conf, settled
-from operatorlab.deploy.system import (
-    CONF,
-    environment,
-    environment_inside,
-    wipe_system,
-    write_system,
-)
+from operatorlab.deploy.system import CONF, environment, environment_inside, wipe_system, write_system
+from operatorlab.deploy.watching import Watch
 from operatorlab.errors import BadParameter, OperatorLabError
 from operatorlab.registry import find_subject
 from operatorlab.sandbox import Mode, Sandbox
-from operatorlab.subject import PROCESSES, Blueprint, MemberState, Site, Subject
+from operatorlab.subject import PROCESSES, Blueprint, Change, MemberState, Site, Subject
 
 _ATTEMPTS = 3
 
@@ -185,6 +180,11 @@ class ProcessDeployment:
     def inside(self, member: str) -> tuple[str, int]:
         """The same: the operator's shell is on this machine."""
         return self.address(member)
+
+    def changes(self) -> AsyncIterator[Change]:
+        """Ends, stops and starts of the members' processes; see `Announces`."""
+        names = [member.name for member in self.subject.members]
+        return Watch(names, lambda: self._members.pids()).changes()  # noqa: PLW0108  by then others may be in force
 
     async def state(self, member: str) -> MemberState:
         return await self._members.state(member)

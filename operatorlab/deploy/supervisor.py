@@ -136,6 +136,14 @@ class Supervisor:
             raise NotSupervisord(f"what listens as supervisord says of {process}: {found!r:.200}")
         return found
 
+    async def all(self) -> Mapping[str, int]:
+        """The pid of each of its processes, 0 if it does not run."""
+        told = await asyncio.to_thread(self._call, "getAllProcessInfo", (), _ANSWER_WITHIN_S)
+        try:
+            return {str(each["name"]): int(each["pid"]) for each in told}
+        except (TypeError, LookupError, ValueError) as nonsense:
+            raise NotSupervisord(f"what listens as supervisord answers with nonsense: {nonsense!r:.200}") from nonsense
+
     def _call(self, method: str, arguments: tuple[object, ...], within_s: float = _CALL_WITHIN_S) -> Any:
         """An operator may have put anything there: it gets so much time, and what is no answer is an OSError."""
         try:
@@ -292,11 +300,7 @@ async def settled(supervisor: Supervisor, names: frozenset[str], deadline_s: flo
     """Wait until the supervisor has noticed that these processes ended."""
     until = time.monotonic() + deadline_s
     while True:
-        try:
-            known = [(x["name"], x["pid"]) for x in await supervisor.call("getAllProcessInfo")]
-        except (TypeError, LookupError) as nonsense:
-            raise NotSupervisord(f"what listens as supervisord answers with nonsense: {nonsense!r:.200}") from nonsense
-        running = [name for name, pid in known if pid and name in names]
+        running = [name for name, pid in (await supervisor.all()).items() if pid and name in names]
         if not running:
             return
         if time.monotonic() > until:

@@ -11,6 +11,7 @@ import contextlib
 import signal
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import click
 
@@ -22,26 +23,37 @@ from operatorlab.monitor.board import Board
 from operatorlab.monitor.console import Console, OneLook
 from operatorlab.monitor.loop import Monitor, MonitorStopped
 from operatorlab.monitor.metrics import served
+from operatorlab.monitor.settings import Settings, parse_grace, read_settings
 from operatorlab.monitor.watchers import watchers
 from operatorlab.registry import find_subject
+
+_INTERVAL_S = 0.5
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--subject", "subject_name", required=True, help="The subject's name, or the path of its folder.")
 @click.option("--run", "run_id", metavar="ID", help="The lab to watch, if several of the subject run.")
-@click.option("--interval", default=0.5, show_default=True, metavar="S", help="Seconds from one look to the next.")
-@click.option("--grace", type=float, metavar="S", help="Seconds that trouble must last, instead of each rule's own.")
+@click.option("--interval", type=float, metavar="S", help="Seconds from one look to the next.  [default: 0.5]")
+@click.option(
+    "--grace",
+    "graces",
+    multiple=True,
+    metavar="[RULE=]S",
+    help="Seconds that trouble must last, for a rule or for all; may be repeated.",
+)
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings; flags count for more.")
 @click.option("--once", is_flag=True, help="Look once: exit code 0 if all is well, 1 if anything is broken or hidden.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="N", help="Serve /metrics here; 0: a free port.")
 @click.pass_context
-def monitor(
+def monitor(  # noqa: PLR0913  one parameter an option
     ctx: click.Context,
     subject_name: str,
     run_id: str | None,
     *,
-    interval: float,
-    grace: float | None,
+    interval: float | None,
+    graces: tuple[str, ...],
+    config: Path | None,
     once: bool,
     as_json: bool,
     metrics_port: int | None,
@@ -51,10 +63,13 @@ def monitor(
     \b
     python -m operatorlab.monitor --subject ratelimiter
     python -m operatorlab.monitor --subject ratelimiter --once --json
+    python -m operatorlab.monitor --subject ratelimiter --grace node_down=0.5 --grace high_latency=3
+    python -m operatorlab.monitor --subject ratelimiter --config monitor.yaml
     python -m operatorlab.monitor --subject ratelimiter --metrics-port 0
 
     SIGTERM and Ctrl-C end it with exit code 0.
     """
+    settings = (read_settings(config) if config else Settings()).under(Settings(parse_grace(graces), interval))
     record = find_lab(find_subject(subject_name).name, run_id)
     deployment = attach(record.run_id)
     with ExitStack() as stack:
@@ -67,8 +82,8 @@ def monitor(
             deployment,
             store,
             board=board,
-            interval_s=interval,
-            grace_s=grace,
+            interval_s=_INTERVAL_S if settings.interval_s is None else settings.interval_s,
+            grace_s=settings.grace,
         )
         if once:
             ctx.exit(asyncio.run(_look_once(watching, as_json=as_json)))

@@ -36,6 +36,11 @@ class Looker:
         self._running: asyncio.Task[Observation] | None = None
         self._newest: float | None = None
 
+    @property
+    def observer(self) -> Observer | None:
+        """The observer that is open; None before the first look."""
+        return self._observer
+
     async def look(self) -> Observation:
         """A fresh reading of every expected member. LookFailed if that cannot be had in time."""
         observer = self._observer or await self._open()

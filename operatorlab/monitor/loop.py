@@ -1,4 +1,4 @@
-"""The monitor: look, judge, record; again and again, on a schedule that does not drift.
+"""The monitor: look, judge, record; again and again, on a schedule that does not drift, and sooner when woken.
 
     monitor = Monitor(subject, deployment, store, board=Board(store, run_id))
     task = asyncio.create_task(monitor.run())
@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -24,10 +23,11 @@ from operatorlab.errors import BadParameter, OperatorLabError
 from operatorlab.monitor.board import Board
 from operatorlab.monitor.changes import Changes
 from operatorlab.monitor.checking import OBSERVER_BLIND, Checked, History, check, nothing_seen
-from operatorlab.monitor.judging import Patience
 from operatorlab.monitor.look import Looker, LookFailed, blind_observation
 from operatorlab.monitor.metrics import Metrics
+from operatorlab.monitor.settings import Grace, patience
 from operatorlab.monitor.tickets import Ticket
+from operatorlab.monitor.waking import Pace, Waking, unwell
 from operatorlab.monitor.watchers import identify
 from operatorlab.subject import Deployment, Finding, Observation, Subject
 
@@ -74,7 +74,10 @@ class Cycle:
 
 
 class Monitor:
-    """Watches one deployment. `grace_s` overrides the grace of every invariant; `deadline_s` bounds a look."""
+    """Watches one deployment. `grace_s` overrides the grace of invariants, all or by name; `deadline_s` bounds a look.
+
+    `interval_s` is from one look to the next while all is quiet; see `waking` for when it looks sooner.
+    """
 
     def __init__(
         self,
@@ -84,19 +87,22 @@ class Monitor:
         *,
         board: Board,
         interval_s: float = 0.5,
-        grace_s: float | None = None,
+        grace_s: Grace = None,
         deadline_s: float = 5.0,
         clock: Clock | None = None,
     ) -> None:
-        _check_parameters(interval_s=interval_s, grace_s=grace_s, deadline_s=deadline_s)
+        _check_parameters(interval_s=interval_s, deadline_s=deadline_s)
         self.subject = subject
         self.board = board
         self.interval_s = interval_s
         self.latest: Cycle | None = None
         self._store = store
         self._clock: Clock = clock or SystemClock()
-        self._rules = _patience(subject, grace_s)
+        self._rules = patience(subject.invariants, grace_s, others=(OBSERVER_BLIND,))
+        self._deployment = deployment
         self._looker = Looker(subject, deployment, deadline_s)
+        self._pace = Pace(interval_s)
+        self._waking = Waking()
         self._history = History(max((rule.window_s for rule in subject.invariants), default=0.0))
         self._changes = Changes()
         self._metrics = Metrics()
@@ -137,10 +143,14 @@ class Monitor:
     async def _cycle_forever(self) -> None:
         due = self._clock.now().monotonic
         while True:
-            await self.cycle()
+            cycle = await self.cycle()
+            self._waking.follow(self._deployment)
+            self._waking.follow(self._looker.observer)
             now = self._clock.now().monotonic
-            due = next_due(due, self.interval_s, now)
-            await asyncio.sleep(due - now)
+            pause_s = self._pace.next_s(unwell(cycle.observation, cycle.findings, self.board.live()), now)
+            due = next_due(due, pause_s, now)
+            if await self._waking.wait(due - now):
+                due = self._clock.now().monotonic
 
     async def cycle(self) -> Cycle:
         """Look once, judge, record. A second call waits for the first to end."""
@@ -174,6 +184,7 @@ class Monitor:
         for future in waiting:
             if not future.done():
                 future.set_exception(MonitorStopped(f"the monitor of {self.board.run_id} has ended"))
+        await self._waking.close()
         return await self._looker.close()
 
     async def _look(self, started: Instant) -> tuple[Observation, str]:
@@ -212,17 +223,8 @@ def next_due(due: float, interval_s: float, now: float) -> float:
     return due + interval_s * max(1, math.ceil((now - due) / interval_s))
 
 
-def _patience(subject: Subject, grace_s: float | None) -> Mapping[str, Patience]:
-    rules = {
-        rule.name: Patience(rule.grace_s if grace_s is None else grace_s, rule.window_s) for rule in subject.invariants
-    }
-    return {OBSERVER_BLIND: Patience(grace_s or 0.0), **rules}
-
-
-def _check_parameters(*, interval_s: float, grace_s: float | None, deadline_s: float) -> None:
+def _check_parameters(*, interval_s: float, deadline_s: float) -> None:
     if not 0 < interval_s < math.inf:
         raise BadParameter(f"the interval must be more than 0 seconds, not {interval_s}")
-    if grace_s is not None and not 0 <= grace_s < math.inf:
-        raise BadParameter(f"the grace must be 0 seconds or more, not {grace_s}")
     if not 0 < deadline_s < math.inf:
         raise BadParameter(f"the deadline must be more than 0 seconds, not {deadline_s}")

@@ -1,10 +1,15 @@
-"""Healthy traffic at full load opens no ticket, with no grace at all. `OPERATORLAB_SOAK_MINUTES` says how long."""
+"""What is benign opens no ticket: full load with no grace at all, and all of `operatorlab monitor soak` with the usual.
+
+`OPERATORLAB_SOAK_MINUTES` says how long each of the two lasts.
+"""
 
 import os
 import time
 
 import pytest
 
+from operatorlab import Lab
+from operatorlab.soak import soak
 from operatorlab.subject import Violation
 
 MINUTES = float(os.environ.get("OPERATORLAB_SOAK_MINUTES", "1"))
@@ -29,3 +34,11 @@ async def test_full_load_opens_no_ticket(lab, record_property):
     assert not lab.board.tickets()
     busy = [node.name for node in cycle.observation.nodes if node.facts.get("denied")]
     assert busy == ["node-1", "node-2", "node-3"], "the load reached every node and went beyond the limits"
+
+
+async def test_benign_life_opens_no_ticket(tmp_path, monkeypatch, record_property):
+    monkeypatch.setenv("OPERATORLAB_HOME", str(tmp_path / "home"))
+    report = await soak(Lab("ratelimiter", load="none"), minutes=MINUTES)
+    record_property("windows", report.windows)
+    assert report.ok, report.lines()
+    assert all(phase.windows for phase in report.phases)

@@ -130,6 +130,16 @@ def test_one_look_tells_by_its_exit_code_whether_all_is_well(lab):
     assert [(t["fingerprint"], t["state"]) for t in told["tickets"]] == [("cold/kettle", "open")]
 
 
+def test_grace_comes_from_a_file_and_flags_count_for_more(lab, tmp_path):
+    lab.do("kill", "kettle")
+    config = tmp_path / "monitor.yaml"
+    config.write_text("grace: {cold: 0}\n")
+    assert "open" in once(lab.home, "--once", "--config", str(config)).stdout
+    unknown = once(lab.home, "--once", "--grace", "colt=0")
+    assert unknown.returncode == 2
+    assert "did you mean 'cold'?" in unknown.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_tells_each_change_and_ends_with_a_goodbye(lab, watch, number):
     watching = watch()

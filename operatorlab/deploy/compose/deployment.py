@@ -25,6 +25,7 @@ from operatorlab.deploy.base import Progress, quietly
 from operatorlab.deploy.compose import bringing, subnets
 from operatorlab.deploy.compose.containers import Containers, remove_project
 from operatorlab.deploy.compose.engine import Engine, find_daemon
+from operatorlab.deploy.compose.events import changes
 from operatorlab.deploy.compose.links import Links
 from operatorlab.deploy.compose.packets import Packets
 from operatorlab.deploy.compose.recovery import Recovery
@@ -39,7 +40,7 @@ from operatorlab.registry import find_subject
 from operatorlab.sandbox import Mode, Sandbox
 from operatorlab.sandbox.docker import DockerSandbox
 from operatorlab.sandbox.guard import Guard
-from operatorlab.subject import COMPOSE, MemberState, Site, Subject
+from operatorlab.subject import COMPOSE, Change, MemberState, Site, Subject
 
 if TYPE_CHECKING:
     from operatorlab.deploy.compose.command import Compose
@@ -188,6 +189,10 @@ class ComposeDeployment:
     def inside(self, member: str) -> tuple[str, int]:
         """Its name and port in the lab's network."""
         return member, self.stack.members[self._known(member)]
+
+    def changes(self) -> AsyncIterator[Change]:
+        """What the daemon announces of the members' containers; see `Announces`."""
+        return changes(self.engine, self.run_id, self.stack.members)
 
     async def state(self, member: str) -> MemberState:
         return await self.containers.state(self._known(member))

@@ -1,8 +1,9 @@
 """Who is down, and who has lost Redis.
 
-A refused connection is believed at once; silence, and a node's word that it has lost Redis, when they have
-lasted for the threshold: a busy machine can feign both for a moment. A node that loses Redis again and again is
-believed as well, when the pieces add up to twice the threshold, and is not acquitted by the pauses between them.
+A refused connection is believed at once, and so is silence of a member that whoever runs it says is paused; silence
+alone, and a node's word that it has lost Redis, when they have lasted for the threshold: a busy machine can feign both
+for a moment. A node that loses Redis again and again is believed as well, when the pieces add up to twice the
+threshold, and is not acquitted by the pauses between them; nor is one that is down again and again.
 Redis is blamed for its own outage:
 when it does not answer the observer, or answers but serves no node at all, the nodes that suffer from it
 are undecided, not broken.
@@ -10,6 +11,7 @@ are undecided, not broken.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from operatorlab.subject import Finding, Invariant, Node, NodeState, Observation, Undecided, Violation
@@ -17,14 +19,30 @@ from subjects.ratelimiter.invariants.series import is_live, node_members
 from subjects.ratelimiter.observer.silence import Kind
 
 _REDIS = "redis"
+_SURE = frozenset({Kind.REFUSED, Kind.FROZEN})
+"""Kinds of silence that are believed at once."""
 
 
 def _check_node_down(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
+    outages = _outages(history)
     for node in node_members(history[-1]):
         if node.state is NodeState.UNKNOWN:
             yield Undecided(rule.name, node.name, node.reason)
         elif node.state is NodeState.DOWN:
             yield _outage(rule, node)
+        elif outages[node.name] > 1:
+            yield Undecided(rule.name, node.name, f"it was down {outages[node.name]} times in {rule.window_s:g} s")
+
+
+def _outages(history: Sequence[Observation]) -> Counter[str]:
+    """How often each node went down for sure; that it was late again and again does not count."""
+    times: Counter[str] = Counter()
+    before: set[str] = set()
+    for seen in history:
+        down = {node.name for node in node_members(seen) if node.facts.get("silence") in _SURE}
+        times.update(down - before)
+        before = down
+    return times
 
 
 def _outage(rule: Invariant, node: Node) -> Finding:
@@ -32,7 +50,7 @@ def _outage(rule: Invariant, node: Node) -> Finding:
     assert rule.threshold is not None
     silent_s = node.facts.get("silent_s")
     lasting = isinstance(silent_s, float) and silent_s >= rule.threshold
-    if not lasting and node.facts.get("silence") != Kind.REFUSED:
+    if not lasting and node.facts.get("silence") not in _SURE:
         return Undecided(rule.name, node.name, f"silent for less than {rule.threshold} s: {node.reason}")
     message = f"{node.name} is down: {node.reason}"
     return Violation(rule.name, node.name, message, rule.severity, {"reason": node.reason, **node.facts})
@@ -104,6 +122,7 @@ NODE_DOWN = Invariant(
     description="Every expected node answers its liveness probe: it neither refuses connections nor stays silent.",
     check=_check_node_down,
     grace_s=1.0,
+    window_s=5.0,
     threshold=1.4,
     unit="s of silence",
 )

@@ -27,7 +27,9 @@ class NodeAnswers:
     canary: tuple[CanaryCheck | Silence, ...] = ()
 
     def silence(self) -> Silence | None:
-        """Why the node does not seem to live; None if it answered anything at all."""
+        """Why the node does not seem to live; None if it answered anything at all, unless it is known to be paused."""
+        if isinstance(self.unready, Silence) and self.unready.kind is Kind.FROZEN:
+            return self.unready  # what else it answered is from before
         answers = (self.unready, self.counts, *self.canary)
         mute = all(isinstance(answer, Silence) and answer.kind is not Kind.USELESS for answer in answers)
         return self.health if mute and isinstance(self.health, Silence) else None
@@ -105,5 +107,5 @@ class Answers:
 def _silent(name: str, role: str, silence: Silence) -> Node:
     """A member that answered nothing; the kind of silence is a fact of it."""
     state = NodeState.UNKNOWN if silence.kind is Kind.UNSEEN else NodeState.DOWN
-    reason = f"hangs: {silence.why}" if silence.kind is Kind.HUNG else silence.why
+    reason = f"hangs: {silence.why}" if silence.kind in {Kind.HUNG, Kind.FROZEN} else silence.why
     return Node(name, role, state, reason, {"silence": silence.kind.value})

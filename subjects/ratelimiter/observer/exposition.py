@@ -1,15 +1,15 @@
 """From a node's `/metrics` page to `NodeCounts`.
 
-The page is cut down to the families that are read before it is parsed: parsing is the dearest part of a
-reading, and most of the page is about the Python process.
+Parsing would be the dearest part of a reading. But a page says the same but for its values each time, so what
+stands before a value is parsed by the library once and remembered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
 
 from subjects.ratelimiter.observer.readings import Histogram, NodeCounts
 
@@ -27,25 +27,39 @@ class Unreadable(ValueError):
 
 def parse_counts(page: str) -> NodeCounts:
     """The counters of a node; Unreadable if any is missing or the page is not in the exposition format."""
-    wanted = "\n".join(line for line in page.splitlines() if line.startswith(_WANTED)) + "\n"
     try:
-        samples = [s for family in text_string_to_metric_families(wanted) for s in family.samples]
-        return _counts(samples)
-    except (ValueError, KeyError) as trouble:
+        return _counts(_sample(line) for line in page.splitlines() if line.startswith(_WANTED))
+    except (ValueError, KeyError, OverflowError) as trouble:
         raise Unreadable(f"{type(trouble).__name__}: {trouble}"[:200]) from trouble
 
 
-def _counts(samples: Iterable[Sample]) -> NodeCounts:
+def _sample(line: str) -> tuple[str, str, float]:
+    """The name, the one label that matters, and the value of a line."""
+    series, _, value = line.rstrip().rpartition(" ")
+    return *_series(series), float(value)
+
+
+@lru_cache(maxsize=1 << 16)  # some thirty series a node
+def _series(series: str) -> tuple[str, str]:
+    """The name of a series, and its outcome or bound; ValueError if it is none."""
+    (family,) = text_string_to_metric_families(f"{series} 0\n")
+    (sample,) = family.samples
+    if sample.timestamp is not None:
+        raise ValueError(f"a value with a time stamp: {series}")
+    return sample.name, sample.labels.get("outcome") or sample.labels.get("le") or ""
+
+
+def _counts(samples: Iterable[tuple[str, str, float]]) -> NodeCounts:
     outcomes: dict[str, int] = {}
     buckets: dict[float, int] = {}
     single: dict[str, float] = {}
-    for sample in samples:
-        if sample.name == "ratelimiter_decisions_total":
-            outcomes[sample.labels["outcome"]] = int(sample.value)
-        elif sample.name == "ratelimiter_decision_seconds_bucket":
-            buckets[float(sample.labels["le"])] = int(sample.value)
+    for name, label, value in samples:
+        if name == "ratelimiter_decisions_total":
+            outcomes[label] = int(value)
+        elif name == "ratelimiter_decision_seconds_bucket":
+            buckets[float(label)] = int(value)
         else:
-            single[sample.name] = sample.value
+            single[name] = value
     total = buckets.pop(float("inf"))
     bounds = tuple(sorted(buckets))
     return NodeCounts(

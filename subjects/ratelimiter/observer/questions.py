@@ -24,16 +24,28 @@ class Questions:
     def __init__(self) -> None:
         self._open: dict[tuple[str, ...], asyncio.Task[Any]] = {}
 
-    async def ask(self, key: tuple[str, ...], question: Callable[[], Awaitable[_T]], wait_s: float) -> _T | Silence:
-        """The answer to the question that is open under `key`, else to `question`; a Silence if none came in time."""
+    async def ask(
+        self,
+        key: tuple[str, ...],
+        question: Callable[[], Awaitable[_T]],
+        wait_s: float,
+        frozen: asyncio.Future[None] | None = None,
+    ) -> _T | Silence:
+        """The answer to the question that is open under `key`, else to `question`; a Silence if none came in time.
+
+        Once `frozen` is done, nothing is waited for: whoever should answer is known not to run.
+        """
         if key not in self._open:
             self._open[key] = asyncio.create_task(_answer(question()), name=" ".join(key))
         task: asyncio.Task[_T | Silence] = self._open[key]
         due = asyncio.get_running_loop().time() + wait_s
-        await asyncio.wait({task}, timeout=wait_s)
+        either: set[asyncio.Future[Any]] = {task, frozen} if frozen else {task}
+        await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             del self._open[key]
             return task.result()
+        if frozen and frozen.done():
+            return Silence(Kind.FROZEN, "it does not answer, and its process is paused")
         late = asyncio.get_running_loop().time() - due
         if late > _HELD_UP_S:
             return Silence(Kind.UNSEEN, f"the observer itself was held up for {late:.2f} s")

@@ -17,6 +17,7 @@ class Kind(StrEnum):
 
     REFUSED = "refused"  # nobody listens there, or what listens there for it closes at once
     HUNG = "hung"  # not refused, but no answer by the deadline
+    FROZEN = "frozen"  # no answer yet, and whoever runs it says that it is paused
     BROKEN = "broken"  # the connection ended before the answer did
     USELESS = "useless"  # an answer that tells nothing
     UNSEEN = "unseen"  # the observer could not look: this says nothing about the other side

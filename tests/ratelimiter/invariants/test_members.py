@@ -9,6 +9,11 @@ def test_a_refused_connection_is_believed_at_once(film, verdict):
     assert "refused" in found.broken["node-2"].message
 
 
+def test_a_node_that_does_not_answer_and_is_known_to_be_paused_is_believed_at_once(film, verdict):
+    found = verdict(film.well().frame(down={"node-2": "frozen"}), "node_down")
+    assert set(found.broken) == {"node-2"}
+
+
 @pytest.mark.parametrize("kind", ["hung", "broken"])
 def test_silence_is_believed_when_it_has_lasted(film, verdict, kind):
     film.well()
@@ -22,6 +27,22 @@ def test_late_answers_with_a_good_one_between_are_no_outage(film, verdict):
     for _ in range(4):
         film.frame(down={"node-2": "hung"}).frame(down={"node-2": "hung"}).frame()
         assert not verdict(film, "node_down").broken
+
+
+def test_one_short_outage_such_as_a_restart_holds_as_soon_as_it_is_over(film, verdict):
+    found = verdict(film.well().frame(down={"node-2": "refused"}).frame(), "node_down")
+    assert not found.broken
+    assert not found.undecided
+
+
+def test_the_pauses_of_a_node_that_is_down_again_and_again_acquit_nobody(film, verdict):
+    film.well()
+    for _ in range(2):
+        film.frame(down={"node-2": "refused"}).frame()
+    found = verdict(film, "node_down")
+    assert not found.broken
+    assert "2 times" in found.undecided["node-2"].why
+    assert not verdict(film.well(6.0), "node_down").undecided
 
 
 def test_a_hung_node_is_found_even_if_looks_are_rare(film, verdict):

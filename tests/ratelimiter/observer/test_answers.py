@@ -14,6 +14,7 @@ REDIS = RedisAnswer(RedisReading("run-1"), {}, version="6.2.14", uptime_s=3)
 HUNG = Silence(Kind.HUNG, "no answer came")
 REFUSED = Silence(Kind.REFUSED, "refuses connections")
 UNSEEN = Silence(Kind.UNSEEN, "the observer was held up")
+FROZEN = Silence(Kind.FROZEN, "it is paused")
 USELESS = Silence(Kind.USELESS, "/metrics answers 404")
 
 
@@ -35,6 +36,8 @@ def seen(node: NodeAnswers, redis: RedisAnswer | Silence = REDIS) -> Answers:
         (NodeAnswers(HUNG, HUNG, HUNG, (HUNG,)), NodeState.DOWN, []),
         (NodeAnswers(REFUSED, REFUSED, REFUSED), NodeState.DOWN, []),
         (NodeAnswers(UNSEEN, UNSEEN, UNSEEN), NodeState.UNKNOWN, ["state"]),
+        (NodeAnswers(FROZEN, FROZEN, FROZEN), NodeState.DOWN, []),
+        (NodeAnswers(FROZEN, FROZEN, COUNTS, (CHECK,)), NodeState.DOWN, []),  # what it answered is from before
     ],
 )
 def test_a_node_lives_if_it_answers_anything_and_is_blind_only_while_it_lives(answers, state, missed):

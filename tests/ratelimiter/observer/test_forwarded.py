@@ -9,9 +9,10 @@ import time
 
 import pytest
 
-from subjects.ratelimiter.observer.node_probe import NodeProbe, http_client
+from subjects.ratelimiter.observer.node_probe import NodeProbe
 from subjects.ratelimiter.observer.redis_probe import RedisProbe
 from subjects.ratelimiter.observer.silence import Kind, Silence
+from subjects.ratelimiter.observer.wire import Wire
 
 HALF_A_PAGE = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"
 HALF_A_HEAD = b"HTTP/1.1 200 OK\r\ncontent-le"
@@ -106,9 +107,8 @@ async def stalling():
 
 
 async def silence_of_node(address):
-    async with http_client() as client:
-        with pytest.raises(Silence) as silence:
-            await NodeProbe("node-1", address, client).health(2.0)
+    with contextlib.closing(Wire(address)) as wire, pytest.raises(Silence) as silence:
+        await NodeProbe("node-1", wire).health(2.0)
     return silence.value
 
 
@@ -158,11 +158,13 @@ async def test_nobody_listening_is_refused_as_ever():
 
 
 async def test_a_kept_connection_that_broke_is_replaced_once_and_tells_nothing():
-    async with listening(health) as address, http_client() as client:
-        node = NodeProbe("node-1", address, client)
-        assert [await node.health(2.0) for _ in range(3)] == [204, 204, 204]
+    async with listening(health) as address:
+        with contextlib.closing(Wire(address)) as wire:
+            node = NodeProbe("node-1", wire)
+            assert [await node.health(2.0) for _ in range(3)] == [204, 204, 204]
 
 
 async def test_a_node_that_only_closed_the_first_connection_lives():
-    async with listening(once_then(closes, health)) as address, http_client() as client:
-        assert await NodeProbe("node-1", address, client).health(2.0) == 204
+    async with listening(once_then(closes, health)) as address:
+        with contextlib.closing(Wire(address)) as wire:
+            assert await NodeProbe("node-1", wire).health(2.0) == 204

@@ -6,6 +6,7 @@ import re
 
 import redis.asyncio
 
+from operatorlab.errors import DockerTrouble
 from operatorlab.subject import NodeState
 from subjects.ratelimiter.limits import CANARY, DECLARED
 from subjects.ratelimiter.observer.readings import Readings
@@ -13,6 +14,7 @@ from subjects.ratelimiter.subject import RateLimiter
 
 NODES = ("node-1", "node-2", "node-3")
 LONGEST_LOOK_S = 0.6
+PAUSE_SEEN_S = 0.2
 SLACK_S = 0.4  # what a busy machine may add
 
 
@@ -51,6 +53,32 @@ async def test_a_hung_node_is_silent_and_delays_nobody(watched):
     await watched.deployment.resume("node-2")
     await watched.look()
     assert (await watched.look()).node("node-2").state is NodeState.UP
+
+
+async def test_a_paused_node_is_known_to_be_paused_and_believed_at_once(watched):
+    await watched.deployment.pause("node-2")
+    seen = await watched.look()
+    assert seen.node("node-2").facts["silence"] == "frozen"
+    assert seen.duration_s < PAUSE_SEEN_S + SLACK_S
+    assert await watched.look_until_broken(1) == {"node_down/node-2"}
+
+
+async def test_a_node_that_hangs_with_nobody_to_say_why_is_merely_silent(watched):
+    async def nobody_knows(member):
+        raise DockerTrouble("the daemon is away")
+
+    watched.observer._state = nobody_knows
+    await watched.deployment.pause("node-2")
+    seen = await watched.look()
+    assert (seen.node("node-2").state, seen.node("node-2").facts["silence"]) == (NodeState.DOWN, "hung")
+    assert await watched.look_until_broken(1) == {"node_down/node-2"}
+
+
+async def test_a_killed_node_announces_itself_by_its_connections(watched):
+    told = asyncio.ensure_future(anext(watched.observer.changes()))
+    await watched.look()
+    await watched.deployment.kill("node-2")
+    assert (await told).member == "node-2"
 
 
 async def test_two_nodes_hung_at_once_are_both_found(watched):

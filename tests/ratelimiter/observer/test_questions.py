@@ -45,6 +45,17 @@ async def test_a_late_answer_is_what_the_next_reading_gets(questions):
     assert await questions.ask(("a",), lambda: answer("new"), 0.5) == "new"
 
 
+async def test_nothing_is_waited_for_once_it_is_known_that_nobody_runs(questions):
+    frozen = asyncio.get_running_loop().create_future()
+    asking = asyncio.create_task(questions.ask(("a",), asyncio.Event().wait, 60.0, frozen))
+    await asyncio.sleep(0)
+    frozen.set_result(None)
+    seen = await asking
+    assert isinstance(seen, Silence)
+    assert seen.kind is Kind.FROZEN
+    assert await questions.ask(("b",), lambda: answer(1), 0.5, frozen) == 1, "what is answered all the same counts"
+
+
 async def test_questions_of_different_kinds_do_not_wait_for_each_other(questions):
     first = await questions.ask(("node-1", "ready"), asyncio.Event().wait, 0.01)
     assert isinstance(first, Silence)
