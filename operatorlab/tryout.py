@@ -84,12 +84,13 @@ async def _try(subject: str, name: str, deployment: str, brain: str) -> Tried:
         began = lab.clock.now()
         session = await lab.operate(ticket, brain=brain, verify_s=_VERIFY_S)
         took_s = round(lab.clock.now().since(began), 1)
-        result = await _result(lab, injected, session)
+        result = await result_of(lab, injected, session)
         right = session.report is not None and session.report.blamed == (truth.component,)
         return Tried(name, injected.target, result, str(session.outcome), right, took_s)
 
 
-async def _result(lab: Lab, injected: Injected, session: SessionResult) -> Result:
+async def result_of(lab: Lab, injected: Injected, session: SessionResult) -> Result:
+    """What became of a fault, found out by undoing it."""
     from operatorlab.agent import Outcome
 
     repaired = session.outcome is Outcome.RESOLVED_VERIFIED and not await lab.active(injected)

@@ -76,8 +76,8 @@ _COMPOSE_TOOLS = """\
 
 _HTTP = """\
 - `curl -m 2 {url}/…`: `/health` (lives; never touches Redis), `/ready` (200 only if Redis takes its
-  writes; else 503 with the reason), `/metrics`, `/api/nodes`, `/api/config`, `/api/counters`, `/api/limits`, `/api/blocks`;
-  to change: `PUT /api/limits/KEY {{"limit": N}}`, `DELETE /api/limits/KEY` (back to what is declared),
+  writes; else 503 with the reason), `/metrics`, `/api/nodes`, `/api/config`, `/api/counters`, `/api/limits`,
+  `/api/blocks`; to change: `PUT /api/limits/KEY {{"limit": N}}`, `DELETE /api/limits/KEY` (back to what is declared),
   `POST /api/counters/KEY/reset`. The management API of any node acts for all.
 
 ## What is agreed
