@@ -6,6 +6,7 @@ print(tried.fault, tried.result)
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from operatorlab.errors import OperatorLabError, TimedOut
 from operatorlab.lab import Lab
+from operatorlab.monitor.tickets import Ticket, TicketState
 from operatorlab.registry import find_fault, find_subject
 
 if TYPE_CHECKING:
@@ -57,20 +59,38 @@ async def try_faults(
             yield await _try(subject, fault.name, deployment, brain)
 
 
+async def first_sign(lab: Lab, injected: Injected, within_s: float) -> Ticket:
+    """The first open ticket that shows the fault, and not only how it came about; TimedOut if there is none in time."""
+    signs = find_fault(lab.subject, injected.name, injected.target).signs()
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                for ticket in lab.board.tickets(TicketState.OPEN):
+                    if ticket.fingerprint in signs:
+                        return ticket
+                await lab.monitor.next_cycle()
+    except TimeoutError:
+        raise TimedOut(f"no ticket showed {injected!r} within {within_s:g} s: {sorted(signs)}") from None
+
+
 async def _try(subject: str, name: str, deployment: str, brain: str) -> Tried:
     async with Lab(subject, deployment=deployment, grace_s=0, hold_s=1.0) as lab:
         injected = await lab.inject(name)
-        ticket = await lab.next_ticket(timeout_s=_NOTICED_WITHIN_S)
+        truth = find_fault(lab.subject, name).truth()
+        try:
+            ticket = await first_sign(lab, injected, _NOTICED_WITHIN_S)
+        except TimedOut:
+            return Tried(name, injected.target, Result.FAILED, "not_noticed", right=False, took_s=0.0)
         began = lab.clock.now()
         session = await lab.operate(ticket, brain=brain, verify_s=_VERIFY_S)
         took_s = round(lab.clock.now().since(began), 1)
-        truth = find_fault(lab.subject, name).truth()
-        result = await _result(lab, injected, session)
+        result = await result_of(lab, injected, session)
         right = session.report is not None and session.report.blamed == (truth.component,)
         return Tried(name, injected.target, result, str(session.outcome), right, took_s)
 
 
-async def _result(lab: Lab, injected: Injected, session: SessionResult) -> Result:
+async def result_of(lab: Lab, injected: Injected, session: SessionResult) -> Result:
+    """What became of a fault, found out by undoing it."""
     from operatorlab.agent import Outcome
 
     repaired = session.outcome is Outcome.RESOLVED_VERIFIED and not await lab.active(injected)

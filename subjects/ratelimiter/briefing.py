@@ -76,8 +76,8 @@ _COMPOSE_TOOLS = """\
 
 _HTTP = """\
 - `curl -m 2 {url}/…`: `/health` (lives; never touches Redis), `/ready` (200 only if Redis takes its
-  writes; else 503 with the reason), `/metrics`, `/api/nodes`, `/api/counters`, `/api/limits`, `/api/blocks`;
-  to change: `PUT /api/limits/KEY {{"limit": N}}`, `DELETE /api/limits/KEY` (back to what is declared),
+  writes; else 503 with the reason), `/metrics`, `/api/nodes`, `/api/config`, `/api/counters`, `/api/limits`,
+  `/api/blocks`; to change: `PUT /api/limits/KEY {{"limit": N}}`, `DELETE /api/limits/KEY` (back to what is declared),
   `POST /api/counters/KEY/reset`. The management API of any node acts for all.
 
 ## What is agreed
@@ -85,7 +85,7 @@ _HTTP = """\
 - Limits, requests a window of {window:g} s: {limits}; any other key {default}.
   A limit other than the declared one is a mistake unless this text says otherwise. `{canary}` is the monitoring's.
 - When Redis is away, a node denies with 503 (`on_redis_error: deny`) rather than let requests through uncounted.
-- A node waits for Redis 0.25 s at most.
+- A node waits for Redis 0.25 s at most. All nodes count in database 0, and none keeps decisions (`cache_s` 0).
 """
 
 _PROCESSES = _SYSTEM + _PROCESSES_WHERE + _REDIS_KEYS + _PROCESSES_TOOLS + _HTTP

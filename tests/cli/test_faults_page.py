@@ -1,5 +1,6 @@
 """docs/faults.md begins with what the code says of its faults."""
 
+import json
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -28,3 +29,14 @@ def test_every_fault_and_composite_is_on_the_page():
 def test_the_runbooks_result_on_every_fault_is_on_the_page():
     measured = PAGE.read_text().partition("## The runbook")[2]
     assert [fault.name for fault in RateLimiter.faults if f"| `{fault.name}` |" not in measured] == []
+
+
+def test_the_list_has_composites_and_controls_after_the_singles():
+    told = json.loads(CliRunner().invoke(root, ["faults", "list", "ratelimiter", "--json"]).output)
+    kinds = {one["name"]: one["kind"] for one in told}
+    assert (kinds["node_crash"], kinds["half_rollout"], kinds["short_pause"]) == ("crash", "composite", "control")
+    assert [one["name"] for one in told[: len(RateLimiter.faults)]] == [fault.name for fault in RateLimiter.faults]
+    half = next(one for one in told if one["name"] == "half_rollout")
+    assert half["deployments"] == ["processes"]
+    assert half["targets"] == ["node_bad_window on node-1", "node_bad_window on node-2"]
+    assert half["expected"] == ["ghost_allowing/canary"]
