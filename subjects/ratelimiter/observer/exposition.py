@@ -1,7 +1,7 @@
 """From a node's `/metrics` page to `NodeCounts`.
 
-Parsing would be the dearest part of a reading. But a page says the same but for its values each time, so what
-stands before a value is parsed by the library once and remembered.
+Parsing would be the dearest part of a reading. But all pages say the same but for their values and the node's name,
+so what stands before a value is parsed by the library once and remembered.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ class Unreadable(ValueError):
     """The page is not what a node writes."""
 
 
-def parse_counts(page: str) -> NodeCounts:
-    """The counters of a node; Unreadable if any is missing or the page is not in the exposition format."""
+def parse_counts(page: str, node: str) -> NodeCounts:
+    """The counters of `node`; Unreadable if any is missing or the page is not in the exposition format."""
+    lines = page.replace(f'node="{node}"', 'node=""').splitlines()
     try:
-        return _counts(_sample(line) for line in page.splitlines() if line.startswith(_WANTED))
+        return _counts(_sample(line) for line in lines if line.startswith(_WANTED))
     except (ValueError, KeyError, OverflowError) as trouble:
         raise Unreadable(f"{type(trouble).__name__}: {trouble}"[:200]) from trouble
 
@@ -39,7 +40,7 @@ def _sample(line: str) -> tuple[str, str, float]:
     return *_series(series), float(value)
 
 
-@lru_cache(maxsize=1 << 16)  # some thirty series a node
+@lru_cache(maxsize=1 << 10)  # a page has some thirty
 def _series(series: str) -> tuple[str, str]:
     """The name of a series, and its outcome or bound; ValueError if it is none."""
     (family,) = text_string_to_metric_families(f"{series} 0\n")

@@ -41,7 +41,7 @@ class NodeProbe:
         if response.status != HTTPStatus.OK:
             raise Silence(Kind.USELESS, f"/metrics answers {response.status}")
         try:
-            return parse_counts(response.body.decode(errors="replace"))
+            return parse_counts(response.body.decode(errors="replace"), self.name)
         except Unreadable as trouble:
             raise Silence(Kind.USELESS, f"/metrics cannot be read: {trouble}") from trouble
 

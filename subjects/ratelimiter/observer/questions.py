@@ -16,6 +16,7 @@ from subjects.ratelimiter.observer.silence import Kind, Silence
 _HELD_UP_S = 0.05
 """Waking up this much too late says that the observer itself did not get to run."""
 _T = TypeVar("_T")
+Key = tuple[str, ...]
 
 
 class Questions:
@@ -24,26 +25,34 @@ class Questions:
     def __init__(self) -> None:
         self._open: dict[tuple[str, ...], asyncio.Task[Any]] = {}
 
+    def begin(self, key: Key, question: Callable[[], Awaitable[_T]]) -> asyncio.Task[_T | Silence]:
+        """The question that is open under `key`, else `question`, asked now."""
+        if key not in self._open:
+            self._open[key] = asyncio.create_task(_answer(question()), name=" ".join(key))
+        return self._open[key]
+
+    def take(self, key: Key) -> Any:
+        """The answer to a question that was answered; it is not open any more."""
+        return self._open.pop(key).result()
+
     async def ask(
-        self,
-        key: tuple[str, ...],
-        question: Callable[[], Awaitable[_T]],
-        wait_s: float,
-        frozen: asyncio.Future[None] | None = None,
+        self, key: Key, question: Callable[[], Awaitable[_T]], wait_s: float, frozen: asyncio.Future[None] | None = None
     ) -> _T | Silence:
-        """The answer to the question that is open under `key`, else to `question`; a Silence if none came in time.
+        """The answer to the question that is open under `key`, else to `question`; a Silence if none came in time."""
+        self.begin(key, question)
+        answer: _T | Silence = await self.wait(key, wait_s, frozen)
+        return answer
+
+    async def wait(self, key: Key, wait_s: float, frozen: asyncio.Future[None] | None = None) -> Any:
+        """The answer to the question that is open under `key`; a Silence if none came in time.
 
         Once `frozen` is done, nothing is waited for: whoever should answer is known not to run.
         """
-        if key not in self._open:
-            self._open[key] = asyncio.create_task(_answer(question()), name=" ".join(key))
-        task: asyncio.Task[_T | Silence] = self._open[key]
-        due = asyncio.get_running_loop().time() + wait_s
+        task, due = self._open[key], asyncio.get_running_loop().time() + wait_s
         either: set[asyncio.Future[Any]] = {task, frozen} if frozen else {task}
         await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
-            del self._open[key]
-            return task.result()
+            return self.take(key)
         if frozen and frozen.done():
             return Silence(Kind.FROZEN, "it does not answer, and its process is paused")
         late = asyncio.get_running_loop().time() - due
