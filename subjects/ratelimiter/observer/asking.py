@@ -46,6 +46,11 @@ class Deadlines:
     paused: float = 0.1
     give_up: float = 3.0
 
+    @property
+    def longest(self) -> float:
+        """The longest that any answer of a node is waited for."""
+        return max(self.patience + self.paused + self.health, self.ready, self.metrics, self.canary)
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -80,12 +85,12 @@ class Asking:
 
     def begin(self, node: NodeProbe, checks: int, totals: Totals) -> Begun:
         """Ask what is always asked, and wait for nothing."""
-        begin, name, give_up = self._questions.begin, node.name, self._limits.give_up
-        check = partial(node.canary, CANARY_COST, give_up, self._clock)
+        begin, name = self._questions.begin, node.name
+        check = partial(node.canary, CANARY_COST, self._clock)
         return Begun(
             node,
-            begin(_ready(name), partial(node.unready, give_up)),
-            begin(_metrics(name), partial(totals.around, name, partial(node.counts, give_up))),
+            begin(_ready(name), node.unready),
+            begin(_metrics(name), partial(totals.around, name, node.counts)),
             tuple(begin(_canary(name, number), check) for number in range(checks)),
         )
 
@@ -128,8 +133,7 @@ class Asking:
             await self.freeze(begun.node.name, begun.unready, frozen)
         if begun.unready.done() and not isinstance(begun.unready.result(), Silence):
             return None
-        question = partial(begun.node.health, self._limits.give_up)
-        return await self._questions.ask((begun.node.name, "health"), question, self._limits.health, frozen)
+        return await self._questions.ask((begun.node.name, "health"), begun.node.health, self._limits.health, frozen)
 
 
 def _ready(node: str) -> Keys:

@@ -6,6 +6,7 @@ so what stands before a value is parsed by the library once and remembered.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -13,12 +14,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from subjects.ratelimiter.observer.readings import Histogram, NodeCounts
 
-_WANTED = (
+_FAMILIES = (
     "ratelimiter_decisions_total",
     "ratelimiter_decision_seconds_bucket",
     "ratelimiter_redis_errors_total",
     "process_start_time_seconds",
 )
+_WANTED = re.compile(rf"^((?:{'|'.join(_FAMILIES)})\b.*?)[ \t]+(\S+)[ \t]*$", re.MULTILINE)
+"""A line of one of the families: its series and its value."""
 
 
 class Unreadable(ValueError):
@@ -27,22 +30,15 @@ class Unreadable(ValueError):
 
 def parse_counts(page: str, node: str) -> NodeCounts:
     """The counters of `node`; Unreadable if any is missing or the page is not in the exposition format."""
-    lines = page.replace(f'node="{node}"', 'node=""').splitlines()
     try:
-        return _counts(_sample(line) for line in lines if line.startswith(_WANTED))
+        return _counts(_WANTED.findall(page.replace(f'node="{node}"', 'node=""')))
     except (ValueError, KeyError, OverflowError) as trouble:
         raise Unreadable(f"{type(trouble).__name__}: {trouble}"[:200]) from trouble
 
 
-def _sample(line: str) -> tuple[str, str, float]:
-    """The name, the one label that matters, and the value of a line."""
-    series, _, value = line.rstrip().rpartition(" ")
-    return *_series(series), float(value)
-
-
 @lru_cache(maxsize=1 << 10)  # a page has some thirty
 def _series(series: str) -> tuple[str, str]:
-    """The name of a series, and its outcome or bound; ValueError if it is none."""
+    """The name of a series, and the one label of it that matters: an outcome, or a bound. ValueError if it is none."""
     (family,) = text_string_to_metric_families(f"{series} 0\n")
     (sample,) = family.samples
     if sample.timestamp is not None:
@@ -50,17 +46,19 @@ def _series(series: str) -> tuple[str, str]:
     return sample.name, sample.labels.get("outcome") or sample.labels.get("le") or ""
 
 
-def _counts(samples: Iterable[tuple[str, str, float]]) -> NodeCounts:
+def _counts(lines: Iterable[tuple[str, str]]) -> NodeCounts:
+    """The counters that lines tell, each a series and a value."""
     outcomes: dict[str, int] = {}
     buckets: dict[float, int] = {}
     single: dict[str, float] = {}
-    for name, label, value in samples:
-        if name == "ratelimiter_decisions_total":
-            outcomes[label] = int(value)
-        elif name == "ratelimiter_decision_seconds_bucket":
-            buckets[float(label)] = int(value)
+    for series, value in lines:
+        name, label = _series(series)
+        if name == "ratelimiter_decision_seconds_bucket":
+            buckets[float(label)] = int(float(value))
+        elif name == "ratelimiter_decisions_total":
+            outcomes[label] = int(float(value))
         else:
-            single[name] = value
+            single[name] = float(value)
     total = buckets.pop(float("inf"))
     bounds = tuple(sorted(buckets))
     return NodeCounts(

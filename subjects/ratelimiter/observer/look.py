@@ -52,7 +52,7 @@ class RateLimiterObserver:
         self._breaks = breaks
         self._deadlines = deadlines
         self._clock = clock
-        self._questions = Questions()
+        self._questions = Questions(deadlines.give_up)
         self._asking = Asking(self._questions, state, deadlines, clock)
         self._silent_since: dict[str, Instant] = {}
         self._turn = 0
@@ -66,14 +66,14 @@ class RateLimiterObserver:
             looks = [await self._look(some, shares, asked, looking) for some in _batches(self._nodes)]
         answers = {name: one if isinstance(one, NodeAnswers) else one.result() for look in looks for name, one in look}
         seen = Answers(answers, asked.result())
-        end = self._clock.now()
+        members, end = seen.members(), self._clock.now()
         return Observation(
             at=start.at,
             monotonic=start.monotonic,
             duration_s=end.since(start),
-            nodes=tuple(self._with_silence(member, start, end) for member in seen.members()),
+            nodes=tuple(self._with_silence(member, start, end) for member in members),
             readings=Told(seen.readings()),
-            blind=seen.blind(),
+            blind=seen.blind(members),
         )
 
     def changes(self) -> AsyncIterator[Change]:
@@ -85,10 +85,14 @@ class RateLimiterObserver:
         await self._questions.drop()
 
     def _with_silence(self, member: Node, start: Instant, end: Instant) -> Node:
-        """The member, with the fact for how long it has answered nothing at all."""
+        """The member, with the fact for how long it has answered nothing at all.
+
+        This reading adds no more than it waited for any answer: if it took longer, it was the observer that was slow.
+        """
         if member.state is NodeState.DOWN:
             since = self._silent_since.setdefault(member.name, start)
-            return replace(member, facts={**member.facts, "silent_s": round(end.since(since), 3)})
+            silent_s = start.since(since) + min(end.since(start), self._deadlines.longest)
+            return replace(member, facts={**member.facts, "silent_s": round(silent_s, 3)})
         if member.state is not NodeState.UNKNOWN:
             self._silent_since.pop(member.name, None)
         return member
@@ -122,7 +126,7 @@ class RateLimiterObserver:
     ) -> list[tuple[str, NodeAnswers | asyncio.Task[NodeAnswers]]]:
         """The answers of some nodes, by name; of one that takes its time, a task of `looking` that waits for them."""
         totals = Totals(self._redis, [node.name for node in nodes], asked, self._deadlines.totals)
-        totals.read_after(looking)
+        looking.create_task(totals.read_after())
         asking = self._asking
         begun = [asking.begin(node, shares[node.name], totals) for node in nodes]
         await asyncio.wait({task for one in begun for task in one.tasks}, timeout=self._deadlines.patience)

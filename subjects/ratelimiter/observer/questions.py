@@ -8,6 +8,7 @@ probes dropped at every deadline, it would look dead. There is one open question
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -20,16 +21,24 @@ Key = tuple[str, ...]
 
 
 class Questions:
-    """The open questions, by a key of the caller's."""
+    """The open questions, by a key of the caller's. One that is open for longer than `give_up_s` is asked anew."""
 
-    def __init__(self) -> None:
-        self._open: dict[tuple[str, ...], asyncio.Task[Any]] = {}
+    def __init__(self, give_up_s: float = math.inf) -> None:
+        self._give_up_s = give_up_s
+        self._open: dict[Key, asyncio.Task[Any]] = {}
+        self._since: dict[Key, float] = {}
 
     def begin(self, key: Key, question: Callable[[], Awaitable[_T]]) -> asyncio.Task[_T | Silence]:
         """The question that is open under `key`, else `question`, asked now."""
-        if key not in self._open:
-            self._open[key] = asyncio.create_task(_answer(question()), name=" ".join(key))
-        return self._open[key]
+        now = asyncio.get_running_loop().time()
+        task = self._open.get(key)
+        if task is not None and not task.done() and now - self._since[key] > self._give_up_s:
+            task.cancel()
+            task = None
+        if task is None:
+            task = self._open[key] = asyncio.create_task(_answer(question()))
+            self._since[key] = now
+        return task
 
     def take(self, key: Key) -> Any:
         """The answer to a question that was answered; it is not open any more."""

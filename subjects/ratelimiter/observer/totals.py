@@ -31,11 +31,8 @@ class Totals:
         self._missing = len(names)
         self._all_came = asyncio.Event()
         self._begun = False
-        self._after: asyncio.Task[Mapping[str, int] | None] | None = None
-
-    def read_after(self, tasks: asyncio.TaskGroup) -> None:
-        """Read the totals once more as one of `tasks`, as soon as that makes sense."""
-        self._after = tasks.create_task(self._read_after())
+        self._after: Mapping[str, int] | None = None
+        self._ended = asyncio.Event()
 
     async def around(self, name: str, ask: Callable[[], Awaitable[NodeCounts]]) -> NodeCounts:
         """The counters that `ask` gives, with the totals around them where Redis answers in time."""
@@ -66,21 +63,22 @@ class Totals:
 
     async def _total_after(self, name: str, *, in_time: bool) -> int | None:
         with suppress(Silence):
-            if not in_time or self._after is None:
+            if not in_time:
                 return (await self._redis.totals([name], self._within_s))[name]
-            await asyncio.wait({self._after})
-            totals = None if self._after.cancelled() else self._after.result()
-            return None if totals is None else totals[name]
+            await self._ended.wait()
+            return None if self._after is None else self._after[name]
         return None
 
-    async def _read_after(self) -> Mapping[str, int] | None:
-        if await self._before() is None:
-            return None
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GATHER_S):
-                await self._all_came.wait()
-        self._begun = True
+    async def read_after(self) -> None:
+        """Read the totals once more, as soon as that makes sense. Who waits for them is told whatever happens."""
         try:
-            return await self._redis.totals(self._names, self._within_s)
-        except Silence:
-            return None
+            if await self._before() is None:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GATHER_S):
+                    await self._all_came.wait()
+            self._begun = True
+            with suppress(Silence):
+                self._after = await self._redis.totals(self._names, self._within_s)
+        finally:
+            self._ended.set()
