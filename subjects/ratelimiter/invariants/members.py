@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from operatorlab.subject import Finding, Invariant, Node, NodeState, Observation, Undecided, Violation
-from subjects.ratelimiter.invariants.series import is_live, node_members
+from subjects.ratelimiter.invariants.series import ended, is_live, node_members
 from subjects.ratelimiter.observer.silence import Kind
 
 _REDIS = "redis"
@@ -105,7 +105,7 @@ def _spells(looks: Sequence[tuple[Observation, frozenset[str]]], component: str)
         if began is None:
             began = seen.monotonic
             lengths.append(0.0)
-        lengths[-1] = seen.monotonic + seen.duration_s - began
+        lengths[-1] = ended(seen) - began
     return lengths
 
 
