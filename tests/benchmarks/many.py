@@ -6,6 +6,7 @@ nothing made of them. Then whole cycles of the monitor. In turns, so that both m
 
 import asyncio
 import contextlib
+import gc
 import json
 import resource
 import sys
@@ -75,6 +76,7 @@ class Figures:
 async def measure(ports: dict[str, int], audit: Path, cycles: int) -> Figures:
     """So many turns, after three that make connections and fill caches."""
     subject, deployment, found = Many(ports), Stubs(ports), Figures()
+    gc.freeze()  # as the monitor's own process does
     with AuditStore(audit) as store, contextlib.ExitStack() as stack:
         store.begin_run(deployment.run_id, subject.name, "stubs", str(audit.parent))
         monitor = Monitor(subject, deployment, store, board=Board(store, deployment.run_id), grace_s=0.0)

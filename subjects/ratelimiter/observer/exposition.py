@@ -6,7 +6,6 @@ so what stands before a value is parsed by the library once and remembered.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -14,14 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from subjects.ratelimiter.observer.readings import Histogram, NodeCounts
 
-_FAMILIES = (
+_WANTED = (
     "ratelimiter_decisions_total",
     "ratelimiter_decision_seconds_bucket",
     "ratelimiter_redis_errors_total",
     "process_start_time_seconds",
 )
-_WANTED = re.compile(rf"^((?:{'|'.join(_FAMILIES)})\b.*?)[ \t]+(\S+)[ \t]*$", re.MULTILINE)
-"""A line of one of the families: its series and its value."""
 
 
 class Unreadable(ValueError):
@@ -30,8 +27,9 @@ class Unreadable(ValueError):
 
 def parse_counts(page: str, node: str) -> NodeCounts:
     """The counters of `node`; Unreadable if any is missing or the page is not in the exposition format."""
+    lines = page.replace(f'node="{node}"', 'node=""').splitlines()
     try:
-        return _counts(_WANTED.findall(page.replace(f'node="{node}"', 'node=""')))
+        return _counts(line for line in lines if line.startswith(_WANTED))
     except (ValueError, KeyError, OverflowError) as trouble:
         raise Unreadable(f"{type(trouble).__name__}: {trouble}"[:200]) from trouble
 
@@ -46,12 +44,13 @@ def _series(series: str) -> tuple[str, str]:
     return sample.name, sample.labels.get("outcome") or sample.labels.get("le") or ""
 
 
-def _counts(lines: Iterable[tuple[str, str]]) -> NodeCounts:
+def _counts(lines: Iterable[str]) -> NodeCounts:
     """The counters that lines tell, each a series and a value."""
     outcomes: dict[str, int] = {}
     buckets: dict[float, int] = {}
     single: dict[str, float] = {}
-    for series, value in lines:
+    for line in lines:
+        series, _, value = line.rpartition(" ")
         name, label = _series(series)
         if name == "ratelimiter_decision_seconds_bucket":
             buckets[float(label)] = int(float(value))

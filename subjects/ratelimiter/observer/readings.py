@@ -85,8 +85,9 @@ class Readings:
     @classmethod
     def of(cls, observation: Observation) -> Readings:
         """The readings of `observation`; pydantic.ValidationError if it is not one of the rate limiter."""
-        if isinstance(observation.readings, Told):
-            return observation.readings.readings
+        told = observation.readings
+        if type(told) is Told:  # asked for every node of every look: quicker than isinstance
+            return told.readings
         return _adapter().validate_python(dict(observation.readings))
 
     def to_json(self) -> dict[str, Json]:
