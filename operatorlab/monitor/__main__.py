@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from contextlib import ExitStack
@@ -107,6 +108,7 @@ async def _look_once(watching: Monitor, *, as_json: bool) -> int:
 
 async def _watch(watching: Monitor, console: Console) -> None:
     """Watch until a signal comes, telling each change."""
+    gc.freeze()  # what was imported stays for good: looking through it again and again would cost more than the looks
     run = watching.board.run_id
     task = asyncio.create_task(watching.run())
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from operatorlab.subject import Finding, Invariant, Node, NodeState, Observation, Undecided, Violation
-from subjects.ratelimiter.invariants.series import is_live, node_members
+from subjects.ratelimiter.invariants.series import ended, is_live, node_members
 from subjects.ratelimiter.observer.silence import Kind
 
 _REDIS = "redis"
@@ -75,9 +75,10 @@ def _cut_off(history: Sequence[Observation], rule: Invariant) -> Iterator[Findin
     """Redis answers the observer: findings for whoever has been to blame for long enough."""
     assert rule.threshold is not None
     now = history[-1]
-    blamed = _blamed(now)
-    for component in sorted({*blamed, _REDIS, *(node.name for node in node_members(now))}):
-        spells = _spells(history, component)
+    looks = [(seen, _blamed(seen)) for seen in history]
+    blamed = looks[-1][1]
+    for component in sorted(frozenset().union(*(them for _, them in looks))):
+        spells = _spells(looks, component)
         flaps = len(spells) > 1 and sum(spells) >= 2 * rule.threshold
         if component not in blamed:
             if flaps:
@@ -93,18 +94,18 @@ def _cut_off(history: Sequence[Observation], rule: Invariant) -> Iterator[Findin
         yield Violation(rule.name, component, message, rule.severity, {"not_ready": reasons})
 
 
-def _spells(history: Sequence[Observation], component: str) -> list[float]:
+def _spells(looks: Sequence[tuple[Observation, frozenset[str]]], component: str) -> list[float]:
     """For how long it was to blame each time, oldest first, in seconds from the start of a reading to an end of one."""
     lengths: list[float] = []
     began: float | None = None
-    for seen in history:
-        if component not in _blamed(seen):
+    for seen, blamed in looks:
+        if component not in blamed:
             began = None
             continue
         if began is None:
             began = seen.monotonic
             lengths.append(0.0)
-        lengths[-1] = seen.monotonic + seen.duration_s - began
+        lengths[-1] = ended(seen) - began
     return lengths
 
 

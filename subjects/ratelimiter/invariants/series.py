@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from operatorlab.subject import Node, NodeState, Observation
 from subjects.ratelimiter.observer.readings import NodeCounts, Readings
 
+_LONGEST_READING_S = 0.7
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -28,11 +30,14 @@ def is_live(node: Node) -> bool:
     return node.state in {NodeState.UP, NodeState.DEGRADED}
 
 
+def ended(observation: Observation) -> float:
+    """When a reading ended, in monotonic seconds; one that took longer than any does was held up by its observer."""
+    return observation.monotonic + min(observation.duration_s, _LONGEST_READING_S)
+
+
 def lasting_s(history: Sequence[Observation], holds: Callable[[Observation], bool]) -> float:
     """For how long `holds` was true without a break: from the start of the first such reading to now, in seconds."""
-    newest = history[-1]
-    since = newest.monotonic + newest.duration_s
-    end = since
+    since = end = ended(history[-1])
     for observation in reversed(history):
         if not holds(observation):
             break

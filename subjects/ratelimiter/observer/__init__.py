@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from subjects.ratelimiter.observer.look import Deadlines, RateLimiterObserver, observe
+from subjects.ratelimiter.observer.asking import Deadlines
+from subjects.ratelimiter.observer.look import RateLimiterObserver, observe
 
 __all__ = ["Deadlines", "RateLimiterObserver", "observe"]

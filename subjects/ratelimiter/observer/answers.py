@@ -6,7 +6,7 @@ should have shown and did not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from operatorlab.subject import Blind, Json, Node, NodeState
@@ -80,9 +80,9 @@ class Answers:
             canary=tuple(check for check in checks if isinstance(check, CanaryCheck)),
         )
 
-    def blind(self) -> tuple[Blind, ...]:
-        """What should have been seen and was not."""
-        return tuple(blind for member in self.members() for blind in self._blind_spots(member))
+    def blind(self, members: Iterable[Node]) -> tuple[Blind, ...]:
+        """What of these members should have been seen and was not."""
+        return tuple(blind for member in members for blind in self._blind_spots(member))
 
     def _blind_spots(self, member: Node) -> list[Blind]:
         if member.state is NodeState.UNKNOWN:

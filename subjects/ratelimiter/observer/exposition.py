@@ -1,7 +1,7 @@
 """From a node's `/metrics` page to `NodeCounts`.
 
-Parsing would be the dearest part of a reading. But a page says the same but for its values each time, so what
-stands before a value is parsed by the library once and remembered.
+Parsing would be the dearest part of a reading. But all pages say the same but for their values and the node's name,
+so what stands before a value is parsed by the library once and remembered.
 """
 
 from __future__ import annotations
@@ -25,23 +25,18 @@ class Unreadable(ValueError):
     """The page is not what a node writes."""
 
 
-def parse_counts(page: str) -> NodeCounts:
-    """The counters of a node; Unreadable if any is missing or the page is not in the exposition format."""
+def parse_counts(page: str, node: str) -> NodeCounts:
+    """The counters of `node`; Unreadable if any is missing or the page is not in the exposition format."""
+    lines = page.replace(f'node="{node}"', 'node=""').splitlines()
     try:
-        return _counts(_sample(line) for line in page.splitlines() if line.startswith(_WANTED))
+        return _counts(line for line in lines if line.startswith(_WANTED))
     except (ValueError, KeyError, OverflowError) as trouble:
         raise Unreadable(f"{type(trouble).__name__}: {trouble}"[:200]) from trouble
 
 
-def _sample(line: str) -> tuple[str, str, float]:
-    """The name, the one label that matters, and the value of a line."""
-    series, _, value = line.rstrip().rpartition(" ")
-    return *_series(series), float(value)
-
-
-@lru_cache(maxsize=1 << 16)  # some thirty series a node
+@lru_cache(maxsize=1 << 10)  # a page has some thirty
 def _series(series: str) -> tuple[str, str]:
-    """The name of a series, and its outcome or bound; ValueError if it is none."""
+    """The name of a series, and the one label of it that matters: an outcome, or a bound. ValueError if it is none."""
     (family,) = text_string_to_metric_families(f"{series} 0\n")
     (sample,) = family.samples
     if sample.timestamp is not None:
@@ -49,17 +44,20 @@ def _series(series: str) -> tuple[str, str]:
     return sample.name, sample.labels.get("outcome") or sample.labels.get("le") or ""
 
 
-def _counts(samples: Iterable[tuple[str, str, float]]) -> NodeCounts:
+def _counts(lines: Iterable[str]) -> NodeCounts:
+    """The counters that lines tell, each a series and a value."""
     outcomes: dict[str, int] = {}
     buckets: dict[float, int] = {}
     single: dict[str, float] = {}
-    for name, label, value in samples:
-        if name == "ratelimiter_decisions_total":
-            outcomes[label] = int(value)
-        elif name == "ratelimiter_decision_seconds_bucket":
-            buckets[float(label)] = int(value)
+    for line in lines:
+        series, _, value = line.rpartition(" ")
+        name, label = _series(series)
+        if name == "ratelimiter_decision_seconds_bucket":
+            buckets[float(label)] = int(float(value))
+        elif name == "ratelimiter_decisions_total":
+            outcomes[label] = int(float(value))
         else:
-            single[name] = value
+            single[name] = float(value)
     total = buckets.pop(float("inf"))
     bounds = tuple(sorted(buckets))
     return NodeCounts(

@@ -19,49 +19,56 @@ _GREETING = b"GET /health HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class NodeProbe:
-    """One node, over its wire. Each question has a deadline in seconds and raises Silence if it gets no answer."""
+    """One node, over its wire. Each question raises Silence if it gets no answer, or none `within_s` seconds."""
 
     name: str
     wire: Wire
 
-    async def health(self, within_s: float) -> int:
+    async def health(self, within_s: float | None = None) -> int:
         """The HTTP status of the liveness probe."""
         return (await self._ask("GET", "/health", within_s)).status
 
-    async def unready(self, within_s: float) -> str:
+    async def unready(self, within_s: float | None = None) -> str:
         """Why the node says it cannot do its work; empty if it can."""
         response = await self._ask("GET", "/ready", within_s)
         if response.status == HTTPStatus.OK:
             return ""
         return _reason(response) or f"/ready answers {response.status}"
 
-    async def counts(self, within_s: float) -> NodeCounts:
+    async def counts(self, within_s: float | None = None) -> NodeCounts:
         """What the node counted since its start; Silence also if its metrics cannot be read."""
         response = await self._ask("GET", "/metrics", within_s)
         if response.status != HTTPStatus.OK:
             raise Silence(Kind.USELESS, f"/metrics answers {response.status}")
         try:
-            return parse_counts(response.body.decode(errors="replace"))
+            return parse_counts(response.body.decode(errors="replace"), self.name)
         except Unreadable as trouble:
             raise Silence(Kind.USELESS, f"/metrics cannot be read: {trouble}") from trouble
 
-    async def canary(self, cost: int, within_s: float, clock: Clock) -> CanaryCheck:
+    async def canary(self, cost: int, clock: Clock) -> CanaryCheck:
         """One check on the canary key. No decision (`allowed` None) when the node cannot take one."""
         sent = clock.now().monotonic
-        response = await self._ask("POST", "/check", within_s, {"key": CANARY, "cost": cost})
+        response = await self._ask("POST", "/check", None, {"key": CANARY, "cost": cost})
         allowed = response.object.get("allowed") if response.status == HTTPStatus.OK else None
         decision = allowed if isinstance(allowed, bool) else None
         if decision is None and response.status != HTTPStatus.SERVICE_UNAVAILABLE:
             raise Silence(Kind.USELESS, f"/check answers {response.status} without a decision")
         return CanaryCheck(self.name, cost, sent, clock.now().monotonic, decision)
 
-    async def _ask(self, method: str, path: str, within_s: float, body: Mapping[str, Json] | None = None) -> Response:
+    async def _ask(
+        self, method: str, path: str, within_s: float | None, body: Mapping[str, Json] | None = None
+    ) -> Response:
+        if within_s is None:
+            return await self._answer(method, path, body)
         async with deadline(within_s):
-            try:
-                return await self.wire.ask(method, path, body)
-            except OSError as trouble:
-                address = self.wire.address
-                raise await look_again(silence_of(trouble, address), address, _GREETING) from trouble
+            return await self._answer(method, path, body)
+
+    async def _answer(self, method: str, path: str, body: Mapping[str, Json] | None) -> Response:
+        try:
+            return await self.wire.ask(method, path, body)
+        except OSError as trouble:
+            address = self.wire.address
+            raise await look_again(silence_of(trouble, address), address, _GREETING) from trouble
 
 
 def _reason(response: Response) -> str:

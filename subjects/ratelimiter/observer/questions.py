@@ -8,6 +8,7 @@ probes dropped at every deadline, it would look dead. There is one open question
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -16,34 +17,51 @@ from subjects.ratelimiter.observer.silence import Kind, Silence
 _HELD_UP_S = 0.05
 """Waking up this much too late says that the observer itself did not get to run."""
 _T = TypeVar("_T")
+Key = tuple[str, ...]
 
 
 class Questions:
-    """The open questions, by a key of the caller's."""
+    """The open questions, by a key of the caller's. One that is open for longer than `give_up_s` is asked anew."""
 
-    def __init__(self) -> None:
-        self._open: dict[tuple[str, ...], asyncio.Task[Any]] = {}
+    def __init__(self, give_up_s: float = math.inf) -> None:
+        self._give_up_s = give_up_s
+        self._open: dict[Key, asyncio.Task[Any]] = {}
+        self._since: dict[Key, float] = {}
+
+    def begin(self, key: Key, question: Callable[[], Awaitable[_T]]) -> asyncio.Task[_T | Silence]:
+        """The question that is open under `key`, else `question`, asked now."""
+        now = asyncio.get_running_loop().time()
+        task = self._open.get(key)
+        if task is not None and not task.done() and now - self._since[key] > self._give_up_s:
+            task.cancel()
+            task = None
+        if task is None:
+            task = self._open[key] = asyncio.create_task(_answer(question()))
+            self._since[key] = now
+        return task
+
+    def take(self, key: Key) -> Any:
+        """The answer to a question that was answered; it is not open any more."""
+        return self._open.pop(key).result()
 
     async def ask(
-        self,
-        key: tuple[str, ...],
-        question: Callable[[], Awaitable[_T]],
-        wait_s: float,
-        frozen: asyncio.Future[None] | None = None,
+        self, key: Key, question: Callable[[], Awaitable[_T]], wait_s: float, frozen: asyncio.Future[None] | None = None
     ) -> _T | Silence:
-        """The answer to the question that is open under `key`, else to `question`; a Silence if none came in time.
+        """The answer to the question that is open under `key`, else to `question`; a Silence if none came in time."""
+        self.begin(key, question)
+        answer: _T | Silence = await self.wait(key, wait_s, frozen)
+        return answer
+
+    async def wait(self, key: Key, wait_s: float, frozen: asyncio.Future[None] | None = None) -> Any:
+        """The answer to the question that is open under `key`; a Silence if none came in time.
 
         Once `frozen` is done, nothing is waited for: whoever should answer is known not to run.
         """
-        if key not in self._open:
-            self._open[key] = asyncio.create_task(_answer(question()), name=" ".join(key))
-        task: asyncio.Task[_T | Silence] = self._open[key]
-        due = asyncio.get_running_loop().time() + wait_s
+        task, due = self._open[key], asyncio.get_running_loop().time() + wait_s
         either: set[asyncio.Future[Any]] = {task, frozen} if frozen else {task}
         await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
-            del self._open[key]
-            return task.result()
+            return self.take(key)
         if frozen and frozen.done():
             return Silence(Kind.FROZEN, "it does not answer, and its process is paused")
         late = asyncio.get_running_loop().time() - due

@@ -1,14 +1,14 @@
 """What one look at the rate limiter reads: the typed content of `Observation.readings`.
 
-The observer writes it with `Readings.to_json`; invariants read it back with `Readings.of`. Everything in
-it is plain JSON once written, so that a stored observation can be judged again later.
+The observer hands it on as `Told`; invariants read it back with `Readings.of`. To everybody else it is plain JSON,
+so that a stored observation can be judged again later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import cast
 
 from pydantic import TypeAdapter
@@ -86,11 +86,34 @@ class Readings:
     @classmethod
     def of(cls, observation: Observation) -> Readings:
         """The readings of `observation`; pydantic.ValidationError if it is not one of the rate limiter."""
+        told = observation.readings
+        if type(told) is Told:  # asked for every node of every look: quicker than isinstance
+            return told.readings
         return _adapter().validate_python(dict(observation.readings))
 
     def to_json(self) -> dict[str, Json]:
         """Plain JSON for `Observation.readings`."""
         return cast("dict[str, Json]", _adapter().dump_python(self, mode="json"))
+
+
+class Told(Mapping[str, Json]):
+    """Readings as JSON. It is made when somebody wants it: rules, which look at every node each time, do not."""
+
+    def __init__(self, readings: Readings) -> None:
+        self.readings = readings
+
+    @cached_property
+    def _json(self) -> dict[str, Json]:
+        return self.readings.to_json()
+
+    def __getitem__(self, name: str) -> Json:
+        return self._json[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._json)
+
+    def __len__(self) -> int:
+        return len(self._json)
 
 
 @cache  # building it costs milliseconds, which importing the subject should not

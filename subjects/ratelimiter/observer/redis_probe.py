@@ -65,11 +65,12 @@ class RedisProbe:
         except (ValueError, KeyError) as trouble:
             return RedisAnswer(None, None, f"unreadable: {type(trouble).__name__}: {trouble}"[:200])
 
-    async def total(self, node: str, within_s: float) -> int:
-        """Requests Redis counted as allowed by `node`."""
+    async def totals(self, nodes: Sequence[str], within_s: float) -> Mapping[str, int]:
+        """Requests Redis counted as allowed by each of `nodes`."""
         async with deadline(within_s):
             try:
-                return int(await cast("Any", self._redis.hget(scripts.TOTALS, node)) or 0)
+                told = await cast("Any", self._redis.hmget(scripts.TOTALS, nodes))
+                return {node: int(total or 0) for node, total in zip(nodes, told, strict=True)}
             except (RedisError, OSError, ValueError) as trouble:
                 raise silence_of(trouble, self._address) from trouble
 

@@ -1,5 +1,7 @@
 """observer_blind."""
 
+from dataclasses import replace
+
 METRICS = (("metrics", "node-2"),)
 
 
@@ -47,3 +49,11 @@ def test_sight_again_is_sight(film, verdict):
     found = verdict(film.frame(), "observer_blind")
     assert not found.broken
     assert not found.undecided
+
+
+def test_one_reading_that_took_very_long_is_bad_luck_too(film, verdict):
+    film.well().frame(blind=METRICS)
+    film.frames[-1] = replace(film.frames[-1], duration_s=5.0)
+    found = verdict(film, "observer_blind")
+    assert not found.broken
+    assert set(found.undecided) == {"node-2"}

@@ -1,5 +1,7 @@
 """node_down and redis_disconnected."""
 
+from dataclasses import replace
+
 import pytest
 
 
@@ -104,6 +106,12 @@ def test_one_long_loss_that_is_over_is_over_at_once(film, verdict):
     for _ in range(6):
         film.frame(unready=("node-2",))
     assert not verdict(film.frame(), "redis_disconnected").undecided
+
+
+def test_one_reading_that_took_very_long_proves_no_loss(film, verdict):
+    film.well().frame(unready=("node-2",))
+    film.frames[-1] = replace(film.frames[-1], duration_s=5.0)
+    assert not verdict(film, "redis_disconnected").broken
 
 
 def test_redis_gone_is_one_ticket_and_the_nodes_are_undecided(film, verdict):

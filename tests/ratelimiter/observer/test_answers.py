@@ -43,8 +43,8 @@ def seen(node: NodeAnswers, redis: RedisAnswer | Silence = REDIS) -> Answers:
 def test_a_node_lives_if_it_answers_anything_and_is_blind_only_while_it_lives(answers, state, missed):
     reading = seen(answers)
     assert reading.members()[0].state is state
-    assert [blind.what for blind in reading.blind()] == missed
-    assert all(blind.component == "node-1" for blind in reading.blind())
+    assert [blind.what for blind in reading.blind(reading.members())] == missed
+    assert all(blind.component == "node-1" for blind in reading.blind(reading.members()))
 
 
 def test_the_kind_of_silence_is_told_to_rules_and_people():
@@ -66,7 +66,7 @@ def test_the_kind_of_silence_is_told_to_rules_and_people():
 def test_redis_that_answers_but_refuses_is_alive_and_unseen(answer, state, missed):
     reading = seen(NodeAnswers("", None, COUNTS), answer)
     assert reading.members()[-1].state is state
-    assert [blind.what for blind in reading.blind()] == missed
+    assert [blind.what for blind in reading.blind(reading.members())] == missed
     assert (reading.readings().redis is None) is (state is not NodeState.UP)
 
 

@@ -23,7 +23,7 @@ def page() -> str:
 
 
 def test_the_counters_of_a_real_page(page):
-    counts = parse_counts(page)
+    counts = parse_counts(page, "node-1")
     assert (counts.allowed, counts.denied) == (2, 1)
     assert (counts.allowed_without_redis, counts.denied_without_redis) == (0, 1)
     assert counts.redis_errors == 1
@@ -32,7 +32,7 @@ def test_the_counters_of_a_real_page(page):
 
 
 def test_the_histogram_of_a_real_page(page):
-    latency = parse_counts(page).latency
+    latency = parse_counts(page, "node-1").latency
     assert isinstance(latency, Histogram)
     assert latency.total == 4
     by_bound = dict(zip(latency.bounds, latency.counts, strict=True))
@@ -52,10 +52,23 @@ def test_the_histogram_of_a_real_page(page):
 )
 def test_a_page_that_is_no_such_page_is_refused(wrong):
     with pytest.raises(Unreadable):
-        parse_counts(wrong)
+        parse_counts(wrong, "node-1")
 
 
 @pytest.mark.parametrize("family", ["ratelimiter_redis_errors_total", "process_start_time_seconds"])
 def test_a_page_with_a_family_missing_is_refused(page, family):
     with pytest.raises(Unreadable, match=family):
-        parse_counts("\n".join(line for line in page.splitlines() if not line.startswith(family)))
+        parse_counts("\n".join(line for line in page.splitlines() if not line.startswith(family)), "node-1")
+
+
+def test_pages_of_many_nodes_are_told_apart(page):
+    other = NodeMetrics("node-2")
+    other.decided(Outcome.DENIED, 0.3)
+    assert parse_counts(other.exposition().decode(), "node-2").denied == 1
+    assert parse_counts(page, "node-1").allowed == 2
+    assert parse_counts(page, "another").allowed == 2, "whatever a page calls itself"
+
+
+def test_a_value_with_a_time_stamp_is_refused(page):
+    with pytest.raises(Unreadable):
+        parse_counts("\n".join(f"{line} 1" for line in page.splitlines()), "node-1")
