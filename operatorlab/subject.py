@@ -40,14 +40,16 @@ from operatorlab.running import (
 
 __all__ = [
     "COMPOSE", "DEPLOYMENTS", "PROCESSES", "Blind", "Blueprint", "Composite", "ContainerDeployment", "Deployment",
-    "Fault", "FaultKind", "Finding", "GroundTruth", "Invariant", "Json", "Link", "Member", "MemberState", "Node",
-    "NodeState", "Observation", "Observer", "Part", "Procedure", "Process", "Severity", "Site", "Subject", "Undecided",
-    "Violation",
+    "Fault", "FaultKind", "Finding", "GroundTruth", "Holdings", "Invariant", "Json", "Link", "Member", "MemberState",
+    "Node", "NodeState", "Observation", "Observer", "Part", "Procedure", "Process", "Severity", "Site", "Subject",
+    "Undecided", "Violation",
 ]  # fmt: skip
 
 Json = object
 """Anything `json.dumps` takes."""
 _EMPTY: Mapping[str, Json] = MappingProxyType({})
+_EMPTY_OF_EACH: Mapping[str, Mapping[str, Json]] = MappingProxyType({})
+_NO_TOTALS: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
 
 # ── members ────────────────────────────────────────────────────────────────────────────────────
@@ -297,6 +299,21 @@ class Composite:
     load: str | None = None  # the load profile it needs; None: any
 
 
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a subject holds in its members and not in files, by the component it belongs to.
+
+    Compared before and after a repair: what belongs to components that were well must be as it was.
+    """
+
+    settings: Mapping[str, Mapping[str, Json]] = field(default_factory=lambda: _EMPTY_OF_EACH)
+    """What stays the same unless somebody changes it."""
+    totals: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: _NO_TOTALS)
+    """What only ever grows while nothing is lost."""
+    unseen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The components that could not be asked, and why."""
+
+
 # ── the system itself ──────────────────────────────────────────────────────────────────────────
 
 
@@ -339,6 +356,10 @@ class Subject(ABC):
         `sent`, `allowed`, `denied`, `errors`, `p50_s`, `p99_s`. Empty where the subject brings no load.
         """
         return ()
+
+    async def holdings(self, deployment: Deployment) -> Holdings:
+        """What its members hold in memory that a repair elsewhere must leave alone. Reads only, within seconds."""
+        return Holdings()
 
     def procedure(self) -> Procedure | None:
         """The deterministic diagnostician for the `runbook` brain, if the subject brings one."""
