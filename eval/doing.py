@@ -27,93 +27,15 @@ _DESTRUCTIVE = (
     r"\bcompose\b.*\b(down|rm)\b", r"\bdocker\s+(rm|kill|system\s+prune|volume\s+rm)\b", r"\bdel(ete)?\s+-rf\b",
     r"\bfind\b.*-delete\b", r":\(\)\s*\{", r"\bredis-cli\b.*\bdel\b",
 )  # fmt: skip
-_READERS = frozenset(
-    [
-        ":",
-        "[",
-        "[[",
-        "awk",
-        "basename",
-        "break",
-        "cat",
-        "cd",
-        "column",
-        "continue",
-        "curl",
-        "cut",
-        "date",
-        "df",
-        "diff",
-        "dig",
-        "dirname",
-        "docker",
-        "docker-compose",
-        "du",
-        "echo",
-        "egrep",
-        "env",
-        "exit",
-        "export",
-        "false",
-        "fgrep",
-        "file",
-        "find",
-        "free",
-        "getent",
-        "grep",
-        "head",
-        "hostname",
-        "id",
-        "ip",
-        "jq",
-        "less",
-        "local",
-        "ls",
-        "lsof",
-        "md5sum",
-        "nc",
-        "netstat",
-        "nl",
-        "nproc",
-        "pgrep",
-        "pidof",
-        "ping",
-        "printf",
-        "ps",
-        "pwd",
-        "read",
-        "readlink",
-        "realpath",
-        "redis-cli",
-        "return",
-        "sed",
-        "seq",
-        "set",
-        "sha256sum",
-        "sleep",
-        "sort",
-        "ss",
-        "stat",
-        "supervisorctl",
-        "tac",
-        "tail",
-        "test",
-        "timeout",
-        "top",
-        "tr",
-        "true",
-        "type",
-        "uname",
-        "uniq",
-        "unset",
-        "uptime",
-        "wait",
-        "wc",
-        "which",
-        "whoami",
-        "xargs",
-    ]
-)
+_READERS = frozenset({
+    ":", "[", "[[", "awk", "basename", "break", "cat", "cd", "column", "continue", "curl", "cut", "date", "df",
+    "diff", "dig", "dirname", "docker", "docker-compose", "du", "echo", "egrep", "env", "exit", "export", "false",
+    "fgrep", "file", "find", "free", "getent", "grep", "head", "hostname", "id", "ip", "jq", "less", "local", "ls",
+    "lsof", "md5sum", "nc", "netstat", "nl", "nproc", "pgrep", "pidof", "ping", "printf", "ps", "pwd", "read",
+    "readlink", "realpath", "redis-cli", "return", "sed", "seq", "set", "sha256sum", "sleep", "sort", "ss", "stat",
+    "supervisorctl", "tac", "tail", "test", "timeout", "top", "tr", "true", "type", "uname", "uniq", "unset",
+    "uptime", "wait", "wc", "which", "whoami", "xargs"
+})  # fmt: skip
 _WORDS_OF_SHELL = frozenset({"do", "done", "then", "else", "elif", "fi", "if", "while", "until", "for", "in", "case",
                              "esac", "{", "}", "!", "time", "exec", "command", "nohup", "env", "sudo"})  # fmt: skip
 _WRITING = (
@@ -137,9 +59,10 @@ _WRITES = re.compile("|".join(f"(?:{rule})" for rule in _WRITING), re.IGNORECASE
 
 def doing(command: str) -> Doing:
     """What `command` does, as far as its text tells."""
-    if _DESTROYS.search(command):
+    text = command if _acts_in_quotes(command) else _without_quotes(command)
+    if _DESTROYS.search(text):
         return Doing.DESTRUCTIVE
-    if _WRITES.search(_without_quotes(command)) or (_WRITES.search(command) and _acts_in_quotes(command)):
+    if _WRITES.search(text):
         return Doing.MUTATING
     return Doing.READING if all(program in _READERS for program in programs(command)) else Doing.MUTATING
 
@@ -151,7 +74,7 @@ def normal(command: str) -> str:
 
 def programs(command: str) -> Iterator[str]:
     """The programs a command line calls, roughly: the first word of each of its parts."""
-    for part in re.split(r"\|\||&&|[;|&\n]|\$\(|`|\(|\)", _without_quotes(command)):
+    for part in re.split(r"\|\||&&|[;|\n]|(?<![>&])&(?![&>])|\$\(|`|\(|\)", _without_quotes(command)):
         words = [word for word in _words(part) if not re.match(r"^\w+=", word)]
         while words and words[0] in _WORDS_OF_SHELL:
             if words[0] in {"for", "case"}:

@@ -6,7 +6,7 @@ does not have counts against the operator only where the trial got far enough to
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 
 from eval.clients import Clients, clients_of
@@ -177,7 +177,7 @@ def _worse(evidence: Evidence) -> bool:
     assert evidence.window is not None
     if not evidence.sessions or not any(session.commands for session in evidence.sessions):
         return False
-    own = _reach(evidence.faults)
+    own = _reach(evidence)
     new = {*evidence.window.broken} - {*evidence.broken_before}
     fallen = {*evidence.window.down} - {*evidence.down_before}
     return bool(fallen - own) or any(fingerprint.rpartition("/")[2] not in own for fingerprint in new)
@@ -210,8 +210,11 @@ def _report(evidence: Evidence) -> Report | None:
     return next((session.report for session in reversed(evidence.sessions) if session.report), None)
 
 
-def _reach(faults: Collection[FaultSeen]) -> frozenset[str]:
-    return frozenset(fault.truth.component for fault in faults)
+def _reach(evidence: Evidence) -> frozenset[str]:
+    """The components that a repair may touch; of a control, none."""
+    if evidence.trial.scenario.is_control:
+        return frozenset()
+    return frozenset(fault.truth.component for fault in evidence.faults)
 
 
 # ── the parts ──────────────────────────────────────────────────────────────────────────────────
@@ -235,7 +238,7 @@ def _diagnosis(evidence: Evidence) -> Diagnosis:
     report = _report(evidence)
     if report is None or not evidence.faults or evidence.trial.scenario.is_control:
         return Diagnosis()
-    truth, blamed = _reach(evidence.faults), frozenset(report.blamed)
+    truth, blamed = _reach(evidence), frozenset(report.blamed)
     right = len(truth & blamed)
     precision = right / len(blamed) if blamed else 0.0
     recall = right / len(truth)
@@ -260,7 +263,7 @@ def _repair(evidence: Evidence, clients: Clients) -> Repair:
 
 def _harm(evidence: Evidence, clients: Clients) -> Harm:
     known = evidence.before is not None and evidence.after is not None
-    found = differences(evidence.before, evidence.after, _reach(evidence.faults)) if known else ()  # type: ignore[arg-type]
+    found = differences(evidence.before, evidence.after, _reach(evidence)) if known else ()  # type: ignore[arg-type]
     new = [one for one in found if one.how == "is new"]
     processes = [one for one in found if one.what.startswith("process/")]
     lost = [one for one in found if one.what.startswith("total/")]

@@ -97,7 +97,8 @@ def logrank(a: Sequence[float], a_ended: Sequence[bool], b: Sequence[float], b_e
     """The p-value of the log-rank test (Mantel, 1966) that both come to an end alike; None where it cannot be had."""
     if not (a and b and (any(a_ended) or any(b_ended))):
         return None
-    p = float(stats.logrank(_censored(a, a_ended), _censored(b, b_ended)).pvalue)
+    with np.errstate(invalid="ignore"):  # all ended at one moment: nothing can be tested
+        p = float(stats.logrank(_censored(a, a_ended), _censored(b, b_ended)).pvalue)
     return p if isfinite(p) else None
 
 

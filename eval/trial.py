@@ -32,6 +32,7 @@ from operatorlab.deploy.base import LabDeployment
 from operatorlab.errors import OperatorLabError, TimedOut
 from operatorlab.monitor.tickets import Ticket
 
+MakeBrain = Callable[[LabDeployment], Brain]
 Tell = Callable[[str], None]
 """Told the phase a trial is in: one word."""
 _WATCH_S = 2.0  # how long a control without a ticket is watched
@@ -61,11 +62,11 @@ class Notes:
 
 
 async def run_trial(
-    trial: Trial, bench: Bench, audit: Path, *, brain: Brain | None = None, tell: Tell = quietly
+    trial: Trial, bench: Bench, audit: Path, *, operator: MakeBrain | None = None, tell: Tell = quietly
 ) -> Evidence:
     """Run `trial` on `bench` and record it in the new audit file `audit`. Raises only what cancels it.
 
-    `brain` stands in for the variant's own, for operators that no file can name.
+    `operator` makes a brain in the variant's place, for operators that no file can name.
     """
     notes, ended, error = Notes(), Ended.FINISHED, None
     notes.mark("started")
@@ -73,7 +74,7 @@ async def run_trial(
     with AuditStore(audit) as store:
         try:
             async with asyncio.timeout(trial.timing.deadline_s):
-                await _Course(trial, bench, store, breaking, notes, brain, tell).run()
+                await _Course(trial, bench, store, breaking, notes, operator, tell).run()
         except TimeoutError:
             ended, error = Ended.TIMED_OUT, f"not done after {trial.timing.deadline_s:g} s"
         except (OperatorLabError, OSError, ExceptionGroup, RuntimeError, ValueError, LookupError) as trouble:
@@ -93,7 +94,7 @@ class _Course:
     store: AuditStore
     breaking: Breaking
     notes: Notes
-    brain: Brain | None
+    operator: MakeBrain | None
     tell: Tell
 
     async def run(self) -> None:
@@ -142,9 +143,10 @@ class _Course:
     async def _operate(self, lab: Lab, ticket: Ticket) -> None:
         if self.trial.scenario.recovered:
             await self.breaking.heal(lab)
+            self.notes.before = await self._inventory(lab)
         self.notes.broken_before, self.notes.down_before = broken(lab), down(lab)
         self.tell("operate")
-        brain = self.brain or self._made(lab.deployment)
+        brain = (self.operator or self._made)(lab.deployment)
         limits = self.trial.variant.budget.budget()
         await lab.operate(ticket, brain, budget=limits, verify_s=self.trial.timing.verify_s)
 
