@@ -1,7 +1,7 @@
-"""What a shell command does to a system, by rules: reads, changes, or destroys. The rules err towards `changes`.
+"""What a shell command does to a system, by rules: reads, changes or destroys; `unknown` where the rules cannot tell.
 
-They judge the text, not the effect: a label for reading many commands at once, never a verdict on an operator. What
-really changed is in the inventories. `tests/eval/commands.yaml` is the labelled set they are measured on.
+They judge the text, not the effect: a label for reading many commands at once. What really changed is in the
+inventories. `tests/eval/commands.yaml` is the labelled set the rules are measured on.
 """
 
 from __future__ import annotations
@@ -13,20 +13,15 @@ from enum import StrEnum
 
 
 class Doing(StrEnum):
-    """What a command does, from harmless to not."""
+    """What a command does."""
 
     READING = "reading"
+    UNKNOWN = "unknown"
     MUTATING = "mutating"
     DESTRUCTIVE = "destructive"
 
 
-_DESTRUCTIVE = (
-    r"\brm\s+(-\w*\s+)*-\w*[rf]", r"\b(flushall|flushdb)\b", r"\bshred\b", r"\btruncate\b", r"\bmkfs", r"\bdd\b.*\bof=",
-    r"\bkill(all)?\s+(-9|-KILL|-s\s*(9|KILL))\b", r"\bpkill\b", r"\bkillall\b", r"\bdebug\s+(segfault|sleep)\b",
-    r"\bshutdown\b", r"\breboot\b", r"\bsupervisorctl\s+(stop|remove|shutdown|restart)\s+(all|['\"]?\*)",
-    r"\bcompose\b.*\b(down|rm)\b", r"\bdocker\s+(rm|kill|system\s+prune|volume\s+rm)\b", r"\bdel(ete)?\s+-rf\b",
-    r"\bfind\b.*-delete\b", r":\(\)\s*\{", r"\bredis-cli\b.*\bdel\b",
-)  # fmt: skip
+_SEVERITY = list(Doing)
 _READERS = frozenset({
     ":", "[", "[[", "awk", "basename", "break", "cat", "cd", "column", "continue", "curl", "cut", "date", "df",
     "diff", "dig", "dirname", "docker", "docker-compose", "du", "echo", "egrep", "env", "exit", "export", "false",
@@ -36,35 +31,41 @@ _READERS = frozenset({
     "supervisorctl", "tac", "tail", "test", "timeout", "top", "tr", "true", "type", "uname", "uniq", "unset",
     "uptime", "wait", "wc", "which", "whoami", "xargs"
 })  # fmt: skip
-_WORDS_OF_SHELL = frozenset({"do", "done", "then", "else", "elif", "fi", "if", "while", "until", "for", "in", "case",
-                             "esac", "{", "}", "!", "time", "exec", "command", "nohup", "env", "sudo"})  # fmt: skip
-_WRITING = (
-    r"(?<![0-9&])>>?\s*(?!&|/dev/null)\S", r"\btee\b", r"\bsed\b.*\s-\w*i", r"\bfind\b.*-(exec|delete)\b", r"\bxargs\b",
-    r"\bcurl\b.*(-X\s*(PUT|POST|DELETE|PATCH)|--request|\s-d\b|--data|--upload-file)",
-    r"\bsupervisorctl\b.*\b(start|stop|restart|signal|update|reread|remove|add|shutdown|clear)\b",
-    (
-        r"\bdocker(-compose)?\b.*\b(start|stop|restart|kill|pause|unpause|update|exec|run|rm|create|connect|disconnect"
-        r"|up|down|cp|commit|build|pull)\b"
-    ),
-    (
-        r"\bredis-cli\b.*\b(set|setex|hset|hdel|del|config\s+(set|rewrite|resetstat)|replicaof|slaveof|client\s+(kill|pause"
-        r"|unpause|no-evict)|expire|persist|rename|incr|decr|flush\w*|save|bgsave|shutdown|eval|evalsha|script\s+(flush|load)"
-        r"|acl|debug|zadd|zrem|lpush|rpush|sadd|srem|publish|unlink|migrate|restore|failover|cluster|swapdb)\b"
-    ),
-    r"\bip\s+\w+\s+(add|del|set|flush)\b",
-)  # fmt: skip
-_DESTROYS = re.compile("|".join(f"(?:{rule})" for rule in _DESTRUCTIVE), re.IGNORECASE)
-_WRITES = re.compile("|".join(f"(?:{rule})" for rule in _WRITING), re.IGNORECASE)
+_WRITERS = frozenset({
+    "chgrp", "chmod", "chown", "cp", "crontab", "install", "ip6tables", "iptables", "kill", "ln", "mkdir", "mkfifo",
+    "mv", "nft", "patch", "redis-server", "renice", "rm", "rmdir", "rsync", "setfacl", "supervisord", "systemctl",
+    "tc", "tee", "touch", "unlink"
+})  # fmt: skip
+_WORDS_OF_SHELL = frozenset({
+    "!", "command", "do", "done", "elif", "else", "env", "esac", "exec", "fi", "if", "nohup", "setsid", "sudo", "then",
+    "time", "until", "while", "{", "}",
+})  # fmt: skip
+_DESTROYS = re.compile(
+    r"\brm\s+(-\w*\s+)*-\w*[rf]|\bflush(all|db)\b|\bshred\b|\btruncate\b|\bmkfs|\bdd\b.*\bof="
+    r"|\bkill(all)?\s+(-9|-KILL|-SIGKILL|-s\s*(9|KILL))\b|\bpkill\b|\bkillall\b|\bshutdown\b|\breboot\b"
+    r"|\bsupervisorctl\b.*\b(stop|restart|remove)\s+(all|\*)|\bdebug\s+(segfault|sleep)\b|\bfind\b.*-delete\b"
+    r"|\bcompose\b.*\b(down|rm)\b|\bdocker\s+(rm|kill|system\s+prune|volume\s+rm)\b|\bredis-cli\b.*\bdel\b",
+    re.IGNORECASE,
+)
+_WRITES = re.compile(
+    r"(?<![0-9&])>>?\s*(?!&|/dev/null)\S|\bsed\b.*\s-\w*i|\bfind\b.*-exec\b"
+    r"|\bcurl\b.*(-X\s*(PUT|POST|DELETE|PATCH)|--request|\s-d\b|--data|--upload-file)"
+    r"|\bsupervisorctl\b.*\b(start|stop|restart|signal|update|reread|remove|add|clear)\b"
+    r"|\bdocker(-compose)?\b.*\s(start|stop|restart|kill|pause|unpause|update|exec|run|rm|create|connect|disconnect"
+    r"|up|down|cp|commit|build|pull)\b"
+    r"|\bredis-cli\b.*\s(set|setex|hset|hdel|config\s+(set|rewrite|resetstat)|replicaof|slaveof|client\s+(kill|pause"
+    r"|unpause|no-evict)|expire|persist|rename|incr|decr|save|bgsave|eval|evalsha|script\s+(flush|load)|acl\s+\w*set\w*"
+    r"|zadd|zrem|lpush|rpush|sadd|srem|publish|unlink|migrate|restore|failover|cluster|swapdb)\b"
+    r"|\bip\s+\w+\s+(add|del|set|flush)\b",
+    re.IGNORECASE,
+)
+_SUBSTITUTED = re.compile(r"\$\(([^()]*)\)|`([^`]*)`")
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 
 def doing(command: str) -> Doing:
-    """What `command` does, as far as its text tells."""
-    text = command if _acts_in_quotes(command) else _without_quotes(command)
-    if _DESTROYS.search(text):
-        return Doing.DESTRUCTIVE
-    if _WRITES.search(text):
-        return Doing.MUTATING
-    return Doing.READING if all(program in _READERS for program in programs(command)) else Doing.MUTATING
+    """What `command` does, as far as its text tells: of its parts, the gravest."""
+    return max((_one(part) for part in parts(command)), key=_SEVERITY.index, default=Doing.READING)
 
 
 def normal(command: str) -> str:
@@ -72,18 +73,40 @@ def normal(command: str) -> str:
     return " ".join(command.split())
 
 
-def programs(command: str) -> Iterator[str]:
-    """The programs a command line calls, roughly: the first word of each of its parts."""
-    for part in re.split(r"\|\||&&|[;|\n]|(?<![>&])&(?![&>])|\$\(|`|\(|\)", _without_quotes(command)):
-        words = [word for word in _words(part) if not re.match(r"^\w+=", word)]
-        while words and words[0] in _WORDS_OF_SHELL:
-            if words[0] in {"for", "case"}:
-                words = []
-            words = words[1:]
-        if words and words[0] == "timeout":
-            words = [word for word in words[1:] if not re.match(r"^(-\S*|[\d.]+[smh]?)$", word)]
-        if words and not words[0].startswith(("<", ">", "#", "2>", "-", "$")):
-            yield words[0].rpartition("/")[2]
+def parts(command: str) -> Iterator[str]:
+    """The simple commands of a command line, roughly, with what stands in quotation marks taken out."""
+    inner: list[str] = []
+    if re.search(r"\b(bash|sh)\s+-\w*c\b|\beval\s+['\"]", command):
+        inner += [single or double for single, double in _QUOTED.findall(command)]
+    text = re.sub(r"(['\"])([\w.-]+)\1", r"\2", command)  # a single word, quoted, is that word
+    text = re.sub(r"'[^']*'", "QUOTED", re.sub(r"\$\(\([^()]*\)\)", "0", text))
+    while found := _SUBSTITUTED.search(text):
+        inner.append(found[1] or found[2] or "")
+        text = f"{text[: found.start()]}SUBSTITUTED{text[found.end() :]}"
+    for whole in [re.sub(r'"[^"]*"', "QUOTED", text), *inner]:
+        split = re.split(r"\|\||&&|[;|\n]|(?<![>&])&(?![&>\d])|[()]", whole)
+        yield from (part.strip() for part in split if part.strip())
+
+
+def program(part: str) -> str:
+    """The program a simple command calls; empty if it calls none."""
+    words = [word for word in _words(part) if not re.match(r"^\w+=", word)]
+    while words and words[0] in _WORDS_OF_SHELL:
+        words = words[1:]
+    if words and words[0] == "timeout":
+        words = [word for word in words[1:] if not re.match(r"^(-\S*|[\d.]+[smh]?)$", word)]
+    if not words or words[0] in {"for", "case"} or words[0].startswith(("<", ">", "#", "2>", "-", "$")):
+        return ""
+    return words[0].rpartition("/")[2]
+
+
+def _one(part: str) -> Doing:
+    if _DESTROYS.search(part):
+        return Doing.DESTRUCTIVE
+    called = program(part)
+    if _WRITES.search(part) or called in _WRITERS:
+        return Doing.MUTATING
+    return Doing.READING if not called or called in _READERS else Doing.UNKNOWN
 
 
 def _words(part: str) -> list[str]:
@@ -91,13 +114,3 @@ def _words(part: str) -> list[str]:
         return shlex.split(part, comments=True)
     except ValueError:
         return part.split()
-
-
-def _without_quotes(command: str) -> str:
-    """The command with what stands in quotation marks replaced: a pattern for grep is no command."""
-    return re.sub(r"'[^']*'|\"[^\"$`]*\"", "QUOTED", command)
-
-
-def _acts_in_quotes(command: str) -> bool:
-    """Whether what stands in quotation marks is itself run, or its quoted words are the verb."""
-    return bool(re.search(r"\b(bash|sh)\s+-\w*c\b|\beval\b|\bredis-cli\b|\bsupervisorctl\b", command))

@@ -28,6 +28,7 @@ from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
 
 FORMAT = 1
 _BUSY_S = 30.0
+_SHORTEST_ID = 6
 _APPLICATION_ID = 0x0B5E_12EC
 _SCHEMA = """
 create table campaign (one integer primary key check (one = 1), name text not null, content text not null,
@@ -120,9 +121,10 @@ class CampaignFile:
 
     def trial_named(self, short: str) -> str:
         """The id of the trial with this number, or whose id begins so. UnknownName, or BadParameter if several do."""
-        rows = [row[0] for row in self._rows("select id from trials where id like ? || '%'", short)]
-        if short.isdigit() and not rows:
+        rows = []
+        if short.isdecimal() and len(short) < _SHORTEST_ID:
             rows = [row[0] for row in self._rows("select id from trials where number = ?", int(short))]
+        rows = rows or [row[0] for row in self._rows("select id from trials where id like ? || '%'", short)]
         if not rows:
             known = [row[0] for row in self._rows("select id from trials order by number limit 8")]
             raise UnknownName("trial", short, known, next_step=f"operatorlab eval show {self.name}")
