@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from eval.charts import cost_chart, survival_chart
-from eval.evidence import Evidence
 from eval.file import CampaignFile
 from eval.score import Score
 from eval.story import tell
@@ -51,7 +50,7 @@ def page(file: CampaignFile) -> str:
 def _charts(scores: Sequence[Score]) -> list[tuple[str, str]]:
     """Pictures, each with what it shows in words: as data, so that nothing in them can run."""
     found = [survival_chart(scores), cost_chart(scores)]
-    return [(base64.b64encode(svg.encode()).decode(), words) for svg, words in found if svg]
+    return [(base64.b64encode(one.svg.encode()).decode(), one.words) for one in found if one]
 
 
 def _of_cell(scores: Sequence[Score]) -> dict[tuple[str, str], list[Score]]:
@@ -60,11 +59,6 @@ def _of_cell(scores: Sequence[Score]) -> dict[tuple[str, str], list[Score]]:
     for score in scores:
         cells.setdefault((score.scenario, score.variant), []).append(score)
     return cells
-
-
-def evidence_page(evidence: Evidence, audit: Path) -> str:
-    """The story of one trial as an HTML fragment, for a notebook."""
-    return f"<pre>{Markup.escape(visible(tell(evidence, audit)))}</pre>"
 
 
 @cache

@@ -1,11 +1,11 @@
-"""Progress of a campaign: a bar that names what each worker is at, or plain lines where there is no terminal."""
+"""Progress of a campaign: a bar that names what each worker is at; without a terminal, plain lines to `lines`."""
 
 from __future__ import annotations
 
 import sys
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 import click
 
@@ -18,8 +18,9 @@ from operatorlab.text import visible
 class Bar:
     """Told of each phase and each trial that is done. A context: the bar is cleared at its end."""
 
-    def __init__(self, total: int, done: int) -> None:
+    def __init__(self, total: int, done: int, lines: TextIO | None = None) -> None:
         self.total, self.done = total, done
+        self._lines = lines
         self._began = time.monotonic()
         self._ran = 0
         self._phases: dict[int, str] = {}
@@ -65,4 +66,4 @@ class Bar:
         if self._bar is not None:
             self._bar.write(line, file=sys.stderr)
         else:
-            click.echo(line, err=True)
+            click.echo(line, file=self._lines or sys.stderr)

@@ -14,7 +14,7 @@ from eval.campaign import Campaign, expand, read_campaign
 from eval.cli import drawing
 from eval.cli.progress import Bar
 from eval.file import CampaignFile, find_campaign
-from eval.run import create, local
+from eval.run import Executor, create, local
 from eval.run import run as run_campaign
 from eval.summary import by_variant
 from operatorlab.cli.shared import HELP
@@ -28,13 +28,17 @@ _to = click.option(
     type=click.Path(path_type=Path),
     help="The folder to write to [default: campaigns/<name>-… of the lab].",
 )
+_scheduler = click.option(
+    "--scheduler", metavar="ADDRESS", help="Run on the Dask cluster at tcp://…, or on one of its own with `local`."
+)
 
 
 @click.command(context_settings=HELP)
 @click.argument("campaign")
 @_jobs
+@_scheduler
 @_to
-def run(campaign: str, *, jobs: int | None, folder: Path | None) -> None:
+def run(campaign: str, *, jobs: int | None, scheduler: str | None, folder: Path | None) -> None:
     """Run a campaign: every scenario with every variant, as often as it says.
 
     \b
@@ -45,13 +49,14 @@ def run(campaign: str, *, jobs: int | None, folder: Path | None) -> None:
     goes on with; so does anything worse.
     """
     with create(read_campaign(campaign), folder) as file:
-        _go(file, jobs)
+        _go(file, jobs, scheduler)
 
 
 @click.command(context_settings=HELP)
 @click.argument("campaign", required=False)
 @_jobs
-def resume(campaign: str | None, *, jobs: int | None) -> None:
+@_scheduler
+def resume(campaign: str | None, *, jobs: int | None, scheduler: str | None) -> None:
     """Go on with a campaign, by default the latest: run the trials that have no evidence yet.
 
     \b
@@ -62,7 +67,7 @@ def resume(campaign: str | None, *, jobs: int | None) -> None:
         if file.done == file.total:
             click.echo(f"{file.name} is done: all {file.total} trials have their evidence")
             return
-        _go(file, jobs)
+        _go(file, jobs, scheduler)
 
 
 @click.command(context_settings=HELP)
@@ -96,10 +101,11 @@ def plan(campaign: str) -> None:
         drawing.say(line)
 
 
-def _go(file: CampaignFile, jobs: int | None) -> None:
+def _go(file: CampaignFile, jobs: int | None, scheduler: str | None = None) -> None:
     jobs = jobs or file.campaign.jobs
     with Bar(file.total, file.done) as bar:
-        how = asyncio.run(_interruptible(file, jobs, bar))
+        executor = _executor(file, jobs, scheduler, bar)
+        how = asyncio.run(_interruptible(file, executor, jobs, bar))
     drawing.sums(by_variant(file.scores()))
     click.echo(f"\n{how}: {bar.rate()}")
     click.echo(f"campaign  {file.path}\nread it   operatorlab eval analyze {file.name}")
@@ -108,12 +114,20 @@ def _go(file: CampaignFile, jobs: int | None) -> None:
         sys.exit(130 if how == "interrupted" else 1)
 
 
-async def _interruptible(file: CampaignFile, jobs: int, bar: Bar) -> str:
+def _executor(file: CampaignFile, jobs: int, scheduler: str | None, bar: Bar) -> Executor:
+    if scheduler is None:
+        return local(file, jobs, bar.phase)
+    from eval.cluster import Dask
+
+    return Dask(scheduler, jobs, file.path.parent / "audits", bar.phase)
+
+
+async def _interruptible(file: CampaignFile, executor: Executor, jobs: int, bar: Bar) -> str:
     """Run it; SIGINT and SIGTERM end it in order."""
     working = asyncio.current_task()
     assert working is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, working.cancel)
     with contextlib.suppress(asyncio.CancelledError):
-        return await run_campaign(file, local(file, jobs, bar.phase), jobs, bar.trial)
+        return await run_campaign(file, executor, jobs, bar.trial)
     return "interrupted"
