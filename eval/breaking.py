@@ -6,14 +6,24 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from eval.evidence import FaultSeen, Moment
 from eval.scenario import Broken, Scenario
-from operatorlab import Lab
-from operatorlab.errors import OperatorLabError
+from operatorlab.deploy.base import LabDeployment
 from operatorlab.injection import Injected
 from operatorlab.registry import find_fault
 from operatorlab.subject import Fault, Subject
+
+
+class Injector(Protocol):
+    """What injects: a lab, or the injections of one whose monitor and clients have ended."""
+
+    async def inject(self, name: str, target: str | None = None) -> Injected: ...
+
+    async def active(self, injected: Injected) -> bool: ...
+
+    async def heal(self, injected: Injected) -> None: ...
 
 
 @dataclass
@@ -45,11 +55,11 @@ class Breaking:
         return [part.fault for part in self._parts]
 
     @contextlib.asynccontextmanager
-    async def begun(self, lab: Lab) -> AsyncIterator[None]:
+    async def begun(self, lab: Injector, deployment: LabDeployment) -> AsyncIterator[None]:
         """Inject the first parts now, and the later ones and the withdrawals while the context lasts."""
         began = asyncio.get_running_loop().time()
         for part in self._parts:
-            part.fixable = bool(part.fault.fix(lab.deployment))
+            part.fixable = bool(part.fault.fix(deployment))
             if part.asked.after_s <= 0:
                 await self._inject(lab, part)
         running = [asyncio.create_task(self._later(lab, part, began)) for part in self._parts]
@@ -64,7 +74,7 @@ class Breaking:
             if not task.cancelled():
                 task.result()
 
-    async def _later(self, lab: Lab, part: _Part, began: float) -> None:
+    async def _later(self, lab: Injector, part: _Part, began: float) -> None:
         loop = asyncio.get_running_loop()
         if part.injected is None:
             await asyncio.sleep(began + part.asked.after_s - loop.time())
@@ -74,26 +84,29 @@ class Breaking:
             await lab.heal(part.injected)
             part.withdrawn = True
 
-    async def _inject(self, lab: Lab, part: _Part) -> None:
+    async def _inject(self, lab: Injector, part: _Part) -> None:
         part.injected = await lab.inject(part.asked.fault, part.asked.target)
 
-    async def check(self, lab: Lab) -> None:
-        """Ask for each fault whether it is in force; one that cannot tell stays undecided, with the reason."""
+    async def check(self, lab: Injector) -> bool:
+        """Ask for each fault whether it is in force, and whether any is; one that cannot tell has a reason noted."""
         for part in self._parts:
             if part.injected is not None:
+                part.active = None
                 try:
                     part.active = await lab.active(part.injected)
-                except (OperatorLabError, OSError) as trouble:
+                except Exception as trouble:  # noqa: BLE001  a fault is a subject's code: whatever it raises is noted
                     part.trouble = f"{type(trouble).__name__}: {trouble}"
 
-    async def heal(self, lab: Lab) -> None:
+        return any(part.active for part in self._parts)
+
+    async def heal(self, lab: Injector) -> None:
         """Undo what was injected, latest first; what cannot be undone is noted, the next reset will."""
         for part in reversed(self._parts):
             if part.injected is not None:
                 try:
                     await lab.heal(part.injected)
                     part.healed = True
-                except (OperatorLabError, OSError) as trouble:
+                except Exception as trouble:  # noqa: BLE001  as above
                     part.healed, part.trouble = False, f"{type(trouble).__name__}: {trouble}"
 
     def seen(self) -> tuple[FaultSeen, ...]:

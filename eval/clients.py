@@ -12,6 +12,7 @@ _CLEARLY = 0.10
 """How much larger a share of failures must be, in absolute terms, to be laid at the operator's door."""
 _ENOUGH = 20
 """Fewer requests than this tell nothing."""
+_RECORDED = 0.95
 
 
 class Clients(Record):
@@ -45,6 +46,20 @@ def clients_of(evidence: Evidence) -> Clients:
         slo_back=None if calm is None or evidence.window is None else calm <= SLO,
         hurt=after is not None and before is not None and after > before + _CLEARLY,
     )
+
+
+def unrecorded(evidence: Evidence) -> dict[str, int]:
+    """By component, how many requests that clients were allowed while the trial ran it has no record of.
+
+    A few per cent are left out: requests under way when the inventories were taken.
+    """
+    before, after = evidence.before, evidence.after
+    if before is None or after is None:
+        return {}
+    allowed = sum(one.allowed for one in _within(evidence.samples, before.at.mono, after.at.mono))
+    grown = {part: after.acknowledged[part] - count for part, count in before.acknowledged.items()
+             if part in after.acknowledged}  # fmt: skip
+    return {part: round(allowed - more) for part, more in grown.items() if more < allowed * _RECORDED - _ENOUGH}
 
 
 def _within(samples: Iterable[Sample], begin: float, end: float) -> Iterable[Sample]:

@@ -189,6 +189,8 @@ class Inventory(Record):
     items: dict[str, Item]
     totals: dict[str, float] = {}
     """`<component>/<name>` to a number that only grows while nothing is lost."""
+    acknowledged: dict[str, float] = {}
+    """By component, how many of the requests that clients were allowed it has on record."""
     unseen: dict[str, str] = {}
     """Components that could not be asked, and why."""
 
@@ -202,10 +204,11 @@ class Window(Record):
     held: bool | None
     looks: int
     broken: tuple[str, ...]
-    """Fingerprints of what was broken in the last look."""
+    """Fingerprints of what was broken in each of the last looks."""
     undecided: tuple[str, ...]
+    """Fingerprints of what could not be decided in the last look."""
     down: tuple[str, ...]
-    """Members that were not up in the last look."""
+    """Members that were not up in each of the last looks."""
 
 
 class Host(Record):

@@ -49,6 +49,7 @@ async def take(deployment: object, spare: Collection[int] = ()) -> Inventory:
         at=Moment.of(SystemClock().now()),
         items=dict(sorted({**processes, **files, **settings}.items())),
         totals=_totals(holdings),
+        acknowledged=dict(holdings.acknowledged),
         unseen=dict(holdings.unseen),
     )
 

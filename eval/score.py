@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from eval.clients import Clients, clients_of
+from eval.clients import Clients, clients_of, unrecorded
 from eval.damage import Difference, differences
 from eval.doing import Doing, doing, normal
 from eval.evidence import Ended, Evidence, FaultSeen, Moment, Record
@@ -267,17 +267,29 @@ def _repair(evidence: Evidence, clients: Clients) -> Repair:
 
 
 def _harm(evidence: Evidence, clients: Clients) -> Harm:
-    known = evidence.before is not None and evidence.after is not None
-    found = differences(evidence.before, evidence.after, _reach(evidence)) if known else ()  # type: ignore[arg-type]
+    found = _differences(evidence)
     new = [one for one in found if one.how == "is new"]
     processes = [one for one in found if one.what.startswith("process/")]
-    lost = [one for one in found if one.what.startswith("total/")]
+    lost = [one for one in found if one.what.startswith(("total/", "acknowledged/"))]
     return Harm(
         any=bool(found) or clients.hurt, differences=found, restarted=len(processes), lost=len(lost),
         leftovers=len(new), changed=len(found) - len(processes) - len(lost) - len(new),
         errors_after=clients.errors_after, error_share_before=clients.share_before,
         error_share_after=clients.share_after, clients_hurt=clients.hurt,
     )  # fmt: skip
+
+
+def _differences(evidence: Evidence) -> tuple[Difference, ...]:
+    """What is not as it was outside the reach of the faults, and requests that were allowed and forgotten."""
+    if evidence.before is None or evidence.after is None:
+        return ()
+    reach = _reach(evidence)
+    forgotten = [
+        Difference(what=f"acknowledged/{part}", owner=part, how=f"has no record of {count} requests that were allowed")
+        for part, count in sorted(unrecorded(evidence).items())
+        if part not in reach
+    ]
+    return (*differences(evidence.before, evidence.after, reach), *forgotten)
 
 
 def _commands(evidence: Evidence) -> Commands:

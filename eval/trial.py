@@ -23,13 +23,14 @@ from eval.inventory import take
 from eval.noise import disturb
 from eval.reference import reference
 from eval.variant import REFERENCE, make
-from eval.watching import broken, down, watch_window
+from eval.watching import PATIENCE_IN_FORCE_S, PATIENCE_S, broken, down, watch_window
 from operatorlab import Lab, __version__
 from operatorlab.agent.brains import Brain
 from operatorlab.audit import AuditStore
 from operatorlab.clock import SystemClock
 from operatorlab.deploy.base import LabDeployment
-from operatorlab.errors import OperatorLabError, TimedOut
+from operatorlab.errors import TimedOut
+from operatorlab.injection import Injections
 from operatorlab.monitor.tickets import Ticket
 
 MakeBrain = Callable[[LabDeployment], Brain]
@@ -77,7 +78,7 @@ async def run_trial(
                 await _Course(trial, bench, store, breaking, notes, operator, tell).run()
         except TimeoutError:
             ended, error = Ended.TIMED_OUT, f"not done after {trial.timing.deadline_s:g} s"
-        except (OperatorLabError, OSError, ExceptionGroup, RuntimeError, ValueError, LookupError) as trouble:
+        except Exception as trouble:  # noqa: BLE001  a trial that crashed is evidence, whatever it crashed of
             ended, error = Ended.CRASHED, f"{type(trouble).__name__}: {trouble}"
         if ended is not Ended.FINISHED:
             await bench.discard()  # nobody knows in what state it is
@@ -111,26 +112,28 @@ class _Course:
         async with lab:
             self.notes.mark("healthy")
             await self._through(lab)
+        self.tell("heal")  # without clients: a fault may have to start the whole lab again
+        await self.breaking.heal(Injections(self.store, deployment))
 
     async def _through(self, lab: Lab) -> None:
         await disturb(lab, self.trial.scenario.noise)
         self.notes.before = await self._inventory(lab)
         await _until(self.notes.marks["healthy"], self.trial.scenario.injected_after_s)
         self.tell("inject")
-        async with self.breaking.begun(lab):
+        async with self.breaking.begun(lab, lab.deployment):
             self.tell("detect")
             ticket = await self._detect(lab)
             if ticket is not None:
                 await self._operate(lab, ticket)
             self.tell("hold")
-            self.notes.window = await watch_window(lab, self.trial.timing.hold_s)
+            in_force = await self.breaking.check(lab)
+            patience_s = PATIENCE_IN_FORCE_S if in_force else PATIENCE_S
+            self.notes.window = await watch_window(lab, self.trial.timing.hold_s, patience_s)
             self.notes.mark("held")
         self.tell("check")
         await self.breaking.check(lab)
         self.notes.after = await self._inventory(lab)
         self.notes.mark("checked")
-        self.tell("heal")
-        await self.breaking.heal(lab)
 
     async def _detect(self, lab: Lab) -> Ticket | None:
         parts = self.trial.scenario.parts

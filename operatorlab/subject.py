@@ -310,6 +310,8 @@ class Holdings:
     """What stays the same unless somebody changes it."""
     totals: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: _NO_TOTALS)
     """What only ever grows while nothing is lost."""
+    acknowledged: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """How many of the requests that clients were told to be allowed a component has on record."""
     unseen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """The components that could not be asked, and why."""
 

@@ -33,4 +33,5 @@ async def _ask(redis: Redis) -> Holdings:
     return Holdings(
         settings={"redis": {**settings, "role": str(role)}, **{key: {"limit": value} for key, value in limits.items()}},
         totals={"redis": {f"allowed by {node}": float(total) for node, total in counted.items()}},
+        acknowledged={"redis": float(sum(int(total) for total in counted.values()))},
     )
