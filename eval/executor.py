@@ -23,8 +23,6 @@ from eval.salvage import salvage
 from operatorlab.clock import SystemClock
 from operatorlab.deploy import labs
 
-_GRACE_S = 20.0
-"""Beyond its own deadline, how long a worker has to answer before it is killed."""
 _END_WITHIN_S = 10.0
 _LONGEST_LINE = 1 << 26
 
@@ -47,12 +45,16 @@ class WorkerGone(Exception):
 
 @dataclass
 class Local:
-    """Runs trials side by side, `jobs` at a time. `audits` and `logs` are folders that exist."""
+    """Runs trials side by side, `jobs` at a time. `audits` and `logs` are folders that exist.
+
+    A worker that does not answer is killed `grace_s` seconds after its trial's own deadline.
+    """
 
     jobs: int
     audits: Path
     logs: Path
     on_progress: OnProgress = field(default=lambda _: None)
+    grace_s: float = 20.0
     name = "local"
 
     async def run(self, trials: Sequence[Trial]) -> AsyncGenerator[Evidence]:
@@ -85,7 +87,7 @@ class Local:
         _remove(audit)  # of an attempt that was cut off
         began = Moment.of(SystemClock().now())
         try:
-            async with asyncio.timeout(trial.timing.deadline_s + _GRACE_S):
+            async with asyncio.timeout(trial.timing.deadline_s + self.grace_s):
                 return await worker.run(trial, audit, self.on_progress)
         except (WorkerGone, TimeoutError) as trouble:
             await worker.kill()

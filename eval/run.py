@@ -15,7 +15,9 @@ from eval.evidence import Ended, Evidence, Trial
 from eval.executor import Local, OnProgress
 from eval.file import CampaignFile
 from eval.score import Score
+from eval.variant import reachable
 from operatorlab.errors import BadParameter
+from operatorlab.registry import find_subject
 
 
 class Executor(Protocol):
@@ -42,8 +44,11 @@ def local(file: CampaignFile, jobs: int, on_progress: OnProgress = lambda _: Non
 async def run(file: CampaignFile, executor: Executor, jobs: int, on_score: OnScore = lambda *_: None) -> str:
     """Run the trials that have no evidence; how that ended: `finished`, or why it stopped before.
 
-    BadParameter if another process runs this campaign. Interrupted, it leaves nothing running and can be resumed.
+    BadParameter if another process runs this campaign, UserError if a model cannot be asked.
+    Interrupted, it leaves nothing running and can be resumed.
     """
+    variants = {trial.variant.name: trial.variant for trial in file.open_trials()}
+    await reachable(variants.values(), find_subject(file.campaign.subject))
     with _alone(file.path.parent):
         running, how = file.begin_run(jobs, executor.name), "interrupted"
         try:

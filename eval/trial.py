@@ -9,6 +9,7 @@ Whatever happens, evidence comes out: of a trial that failed, crashed or ran out
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from operatorlab.clock import SystemClock
 from operatorlab.deploy.base import LabDeployment
 from operatorlab.errors import TimedOut
 from operatorlab.injection import Injections
-from operatorlab.monitor.tickets import Ticket
+from operatorlab.monitor.tickets import Refused, Ticket
 
 MakeBrain = Callable[[LabDeployment], Brain]
 Tell = Callable[[str], None]
@@ -151,7 +152,8 @@ class _Course:
         self.tell("operate")
         brain = (self.operator or self._made)(lab.deployment)
         limits = self.trial.variant.budget.budget()
-        await lab.operate(ticket, brain, budget=limits, verify_s=self.trial.timing.verify_s)
+        with contextlib.suppress(Refused):  # it closed by itself before anybody could take it
+            await lab.operate(ticket, brain, budget=limits, verify_s=self.trial.timing.verify_s)
 
     def _made(self, deployment: LabDeployment) -> Brain:
         if self.trial.variant.brain == REFERENCE:

@@ -10,6 +10,7 @@ What an operator cannot be given yet (`effort`, `prompt`, `hints`, `tools`, `gat
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,13 @@ def make(variant: Variant, subject: Subject) -> Brain:
     except (ImportError, AttributeError) as trouble:
         raise BadParameter(f"the brain {variant.brain!r} cannot be imported: {trouble}") from trouble
     return made
+
+
+async def reachable(variants: Iterable[Variant], subject: Subject) -> None:
+    """UserError now, and not in the first trial, if a model cannot be asked at all: a key is missing, for example."""
+    for variant in variants:
+        if variant.brain != REFERENCE:
+            await make(variant, subject).client().close()
 
 
 def named(name: str) -> Variant:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ from eval.executor import Local, Progress
 from eval.file import CampaignFile
 from eval.run import create, local, run
 from eval.score import Verdict
-from operatorlab.errors import BadParameter
+from operatorlab.errors import BadParameter, UserError
 
 CALM = """
 name: calm
@@ -68,8 +69,7 @@ async def test_a_worker_that_is_killed_is_evidence_and_the_others_go_on(tmp_path
 
 
 @pytest.mark.slow
-async def test_a_worker_that_does_not_answer_is_ended_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("eval.executor._GRACE_S", -3.0)  # before the trial's own deadline
+async def test_a_worker_that_does_not_answer_is_ended_at_its_deadline(tmp_path: Path):
     (trial,) = expand(parse_campaign(CALM % 1))
 
     def freeze(progress: Progress) -> None:
@@ -77,7 +77,8 @@ async def test_a_worker_that_does_not_answer_is_ended_at_its_deadline(tmp_path: 
             worker.suspend()
 
     timing = trial.timing.model_copy(update={"deadline_s": 12.0})
-    running = executor(tmp_path, 1, freeze).run([trial.model_copy(update={"timing": timing})])
+    frozen = replace(executor(tmp_path, 1, freeze), grace_s=1.0)
+    running = frozen.run([trial.model_copy(update={"timing": timing})])
     (evidence,) = [one async for one in running]
     assert evidence.ended is Ended.KILLED
     assert "too late" in evidence.error
@@ -167,3 +168,12 @@ def test_a_campaign_that_is_killed_again_and_again_loses_no_trial_and_runs_none_
     assert set(final) == {trial.id for trial in trials}
     for earlier in stored:
         assert all(final[id_] == evidence for id_, evidence in earlier.items())  # what was stored was not run again
+
+
+async def test_a_model_without_a_key_is_said_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with create(parse_campaign((CALM % 1).replace("noop", "claude")), tmp_path / "paid") as file:
+        with pytest.raises(UserError, match="needs an API key"):
+            await run(file, local(file, 1), 1)
+        assert (file.done, file.runs()) == (0, [])
