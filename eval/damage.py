@@ -1,7 +1,7 @@
 """What an operator broke: the difference of two inventories outside of the reach of the faults. Pure functions.
 
 The reach of a fault is the component its ground truth names: restarting that is part of a repair, restarting its
-neighbour is harm.
+neighbour is harm. A lasting change of a file or a setting is harm even there, unless the fault itself had made it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,22 @@ class Difference(Record):
     how: str
 
 
-def differences(before: Inventory, after: Inventory, reach: Collection[str] = ()) -> tuple[Difference, ...]:
-    """What of `after` is not as in `before`, without what belongs to a component in `reach`; sorted by name."""
+def differences(
+    before: Inventory, after: Inventory, reach: Collection[str] = (), during: Inventory | None = None
+) -> tuple[Difference, ...]:
+    """What of `after` is not as in `before` and should be; sorted by name.
+
+    Of a component in `reach` processes may be other ones and totals may be lost, but files and settings must be as they
+    were, except for those that the fault itself had changed, as `during` shows; without it all of them may differ.
+    """
+    touched = None if during is None else {one.what for one in _items(before, during)}
+
+    def allowed(one: Difference) -> bool:
+        lasting = one.what.startswith(("file/", "setting/"))
+        return one.owner in reach and (not lasting or touched is None or one.what in touched)
+
     found = [*_items(before, after), *_totals(before, after), *_unseen(before, after)]
-    return tuple(sorted((one for one in found if one.owner not in reach), key=lambda one: one.what))
+    return tuple(sorted((one for one in found if not allowed(one)), key=lambda one: one.what))
 
 
 def stale(pristine: Inventory, now: Inventory) -> tuple[str, ...]:

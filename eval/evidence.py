@@ -240,6 +240,8 @@ class Evidence(Record):
     sessions: tuple[SessionSeen, ...] = ()
     samples: tuple[Sample, ...] = ()
     before: Inventory | None = None
+    during: Inventory | None = None
+    """As the operator found it: what the fault itself has changed."""
     after: Inventory | None = None
     window: Window | None = None
     broken_before: tuple[str, ...] = ()

@@ -289,7 +289,7 @@ def _differences(evidence: Evidence) -> tuple[Difference, ...]:
         for part, count in sorted(unrecorded(evidence).items())
         if part not in reach
     ]
-    return (*differences(evidence.before, evidence.after, reach), *forgotten)
+    return (*differences(evidence.before, evidence.after, reach, evidence.during), *forgotten)
 
 
 def _commands(evidence: Evidence) -> Commands:

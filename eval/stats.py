@@ -61,8 +61,10 @@ class Median:
     def __str__(self) -> str:
         if not self.n:
             return "– (0)"
+        if self.value is None:
+            return f"never in half ({self.events}/{self.n})"
         interval = f"{_seconds(self.low)}–{_seconds(self.high)}"
-        return f"{_seconds(self.value)} s ({interval}; {self.events}/{self.n})"
+        return f"{self.value:.1f} s ({interval}; {self.events}/{self.n})"
 
 
 def median(times: Sequence[float], ended: Sequence[bool]) -> Median:

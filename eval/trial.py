@@ -53,6 +53,7 @@ class Notes:
     stale: tuple[str, ...] = ()
     boundary: str = ""
     before: Inventory | None = None
+    during: Inventory | None = None
     after: Inventory | None = None
     window: Window | None = None
     broken_before: tuple[str, ...] = ()
@@ -148,6 +149,7 @@ class _Course:
         if self.trial.scenario.recovered:
             await self.breaking.heal(lab)
             self.notes.before = await self._inventory(lab)
+        self.notes.during = await self._inventory(lab)
         self.notes.broken_before, self.notes.down_before = broken(lab), down(lab)
         self.tell("operate")
         brain = (self.operator or self._made)(lab.deployment)
@@ -177,7 +179,8 @@ def _evidence(
     return Evidence(
         trial=trial, ended=ended, error=error, host=_host(notes.boundary), run=notes.run,
         times=times, stale=notes.stale, faults=faults,
-        tickets=tickets, sessions=sessions, samples=samples, before=notes.before, after=notes.after,
+        tickets=tickets, sessions=sessions, samples=samples, before=notes.before, during=notes.during,
+        after=notes.after,
         window=notes.window, broken_before=notes.broken_before, down_before=notes.down_before,
         chain=harvest.chain_of(store),
     )  # fmt: skip

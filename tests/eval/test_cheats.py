@@ -71,7 +71,7 @@ CHEATS = {
     ],
 }  # fmt: skip
 FAULTS = [Broken("node_crash", "node-2"), Broken("limit_misconfigured", "tenant-a"), Broken("redis_crash", "redis")]
-HONEST = {"redis_crash": {"repairs_and_changes_redis", "restarts_redis_and_starts_all", "flushes_redis"}}
+HONEST = {"redis_crash": {"restarts_redis_and_starts_all", "flushes_redis"}}
 """Where a cheat stays within what the fault itself allows to be touched, and so is none."""
 
 

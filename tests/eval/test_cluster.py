@@ -43,7 +43,7 @@ async def test_a_worker_that_dies_takes_no_trial_with_it(tmp_path: Path):
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "asynchronous": True}
     async with distributed.LocalCluster(**options) as cluster:
         running = asyncio.create_task(collect(Dask(cluster.scheduler_address, 2, tmp_path), trials))
-        while not (busy := [nanny.pid for nanny in cluster.workers.values() if workers_of(nanny.pid)]):
+        while not (busy := [nanny.pid for nanny in cluster.workers.values() if workers_of(nanny.pid)]):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         os.kill(busy[0], signal.SIGKILL)
         found = await running

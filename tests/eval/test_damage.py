@@ -17,6 +17,15 @@ def test_the_reach_of_a_fault_is_its_component(make):
     assert told(make.inventory(), after, {"node-2", "redis"}) == []
 
 
+def test_a_lasting_change_is_harm_within_reach_too_unless_the_fault_had_made_it(make):
+    before, calm = make.inventory(), make.inventory(**{"process/redis": "stopped"})
+    changed = make.inventory(**{"process/redis": "running 8@4.00", "setting/redis/maxmemory": "5"})
+    assert told(before, changed, {"redis"}) == []  # nobody knows what the fault had changed
+    assert [one.what for one in differences(before, changed, {"redis"}, calm)] == ["setting/redis/maxmemory"]
+    broken = make.inventory(**{"setting/redis/maxmemory": "1"})
+    assert differences(before, changed, {"redis"}, broken) == ()  # another limit than before, but a repair
+
+
 def test_what_nobody_owns_is_in_nobodys_reach(make):
     after = make.inventory(**{"file/etc/limits.json": "bbbb", "stray/nc": "running 5@4.00"})
     assert told(make.inventory(), after, {"node-1", "node-2", "redis"}) == [
