@@ -55,10 +55,11 @@ class Lab:
     `load` names one of the subject's load profiles (default: its first; "none" for no clients), `seed` makes
     the load repeatable, `interval_s` is the monitor's, `grace_s` overrides the grace period of every invariant,
     or of those it names, and `hold_s` is how long the invariants must hold before a ticket is resolved. `store`
-    is by default the audit file of `operatorlab.home`.
+    is by default the audit file of `operatorlab.home`. With `on`, a deployment of the
+    subject that runs already, nothing is brought up, and the deployment outlives the lab.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a lab is made of
         self,
         subject: str | Path = "ratelimiter",
         *,
@@ -69,11 +70,12 @@ class Lab:
         grace_s: Grace = None,
         hold_s: float = 2.0,
         store: AuditStore | None = None,
+        on: LabDeployment | None = None,
     ) -> None:
         if deployment not in DEPLOYMENTS:
             raise UnknownName("deployment", deployment, DEPLOYMENTS)
-        self.kind = deployment
-        self.subject: Subject = find_subject(str(subject))
+        self.kind = on.kind if on else deployment
+        self.subject: Subject = on.subject if on else find_subject(str(subject))
         self.load = self._checked_load(load)
         self.seed = seed
         self.interval_s = interval_s
@@ -81,6 +83,7 @@ class Lab:
         self.policy = Policy(hold_s=hold_s)
         self.clock: Clock = SystemClock()
         self._given_store = store
+        self._given_deployment = on
         self._running: _Running | None = None
         self._stack = AsyncExitStack()
         self._listeners: list[Callable[[Any], None]] = []
@@ -111,10 +114,7 @@ class Lab:
             raise BadParameter(f"{self!r} runs already", next_step="await lab.stop() first, or make another Lab")
         async with AsyncExitStack() as stack:
             store = self._given_store or stack.enter_context(AuditStore())
-            deployment = await bring_up(self.kind, self.subject)
-            stack.push_async_callback(deployment.down)
-            stack.callback(atexit.unregister, last_resort := functools.partial(_take_down, deployment.run_id))
-            atexit.register(last_resort)
+            deployment = self._given_deployment or await self._bring_up(stack)
             self._running = await self._wire(store, deployment, stack)
             stack.callback(self._forget)
             await self.healthy()
@@ -122,14 +122,20 @@ class Lab:
             self._stack = stack.pop_all()
         return self
 
+    async def _bring_up(self, stack: AsyncExitStack) -> LabDeployment:
+        deployment = await bring_up(self.kind, self.subject)
+        stack.push_async_callback(deployment.down)
+        stack.callback(atexit.unregister, last_resort := functools.partial(_take_down, deployment.run_id))
+        atexit.register(last_resort)
+        return deployment
+
     async def stop(self) -> None:
         """End everything that this lab started. Does nothing if it does not run."""
         await self._stack.aclose()
 
     async def reset(self) -> None:
         """Make the subject as new, under the same monitor and clients. Open tickets close when it is well again."""
-        clients = self._now_running.clients
-        await self.deployment.reset(spare={clients.pid} if clients and clients.pid else set())
+        await self.deployment.reset(spare={self.clients_pid} if self.clients_pid else set())
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -205,6 +211,11 @@ class Lab:
     @property
     def deployment(self) -> LabDeployment:
         return self._now_running.deployment
+
+    @property
+    def clients_pid(self) -> int | None:
+        """The process that plays the clients; None if there are none."""
+        return self._now_running.clients.pid if self._now_running.clients else None
 
     @property
     def board(self) -> Board:

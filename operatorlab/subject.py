@@ -42,14 +42,16 @@ from operatorlab.running import (
 
 __all__ = [
     "COMPOSE", "DEPLOYMENTS", "PROCESSES", "Announces", "Blind", "Blueprint", "Change", "Composite",
-    "ContainerDeployment", "Deployment", "Fault", "FaultKind", "Finding", "GroundTruth", "Invariant", "Json", "Link",
-    "Member", "MemberState", "Node", "NodeState", "Observation", "Observer", "Part", "Procedure", "Process", "Severity",
-    "Site", "Subject", "Undecided", "Violation",
+    "ContainerDeployment", "Deployment", "Fault", "FaultKind", "Finding", "GroundTruth", "Holdings", "Invariant",
+    "Json", "Link", "Member", "MemberState", "Node", "NodeState", "Observation", "Observer", "Part", "Procedure",
+    "Process", "Severity", "Site", "Subject", "Undecided", "Violation",
 ]  # fmt: skip
 
 Json = object
 """Anything `json.dumps` takes."""
 _EMPTY: Mapping[str, Json] = MappingProxyType({})
+_EMPTY_OF_EACH: Mapping[str, Mapping[str, Json]] = MappingProxyType({})
+_NO_TOTALS: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
 
 # ── members ────────────────────────────────────────────────────────────────────────────────────
@@ -304,6 +306,23 @@ class Composite:
     harmless: bool = False  # a control: nothing that a monitor with its usual grace may open a ticket for
 
 
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a subject holds in its members and not in files, by the component it belongs to.
+
+    Compared before and after a repair: what belongs to components that were well must be as it was.
+    """
+
+    settings: Mapping[str, Mapping[str, Json]] = field(default_factory=lambda: _EMPTY_OF_EACH)
+    """What stays the same unless somebody changes it."""
+    totals: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: _NO_TOTALS)
+    """What only ever grows while nothing is lost."""
+    acknowledged: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """How many of the requests that clients were told to be allowed a component has on record."""
+    unseen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The components that could not be asked, and why."""
+
+
 # ── the system itself ──────────────────────────────────────────────────────────────────────────
 
 
@@ -346,6 +365,10 @@ class Subject(ABC):
         `sent`, `allowed`, `denied`, `errors`, `p50_s`, `p99_s`. Empty where the subject brings no load.
         """
         return ()
+
+    async def holdings(self, deployment: Deployment) -> Holdings:
+        """What its members hold in memory that a repair elsewhere must leave alone. Reads only, within seconds."""
+        return Holdings()
 
     def procedure(self) -> Procedure | None:
         """The deterministic diagnostician for the `runbook` brain, if the subject brings one."""

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tickets": ("operatorlab.cli.tickets:tickets", "List, show, hold and resolve tickets."),
     "agent": ("operatorlab.cli.agent:agent", "Let an operator work on a lab's incidents."),
     "audit": ("operatorlab.cli.audit:audit", "Read the record of everything that was seen, thought and done."),
+    "eval": ("operatorlab.cli.eval:evaluation", "Run trials, score them, and compare operators."),
     "run": ("operatorlab.cli.run:run", "Run a notebook with checked parameters; write it and one HTML report."),
 }
 

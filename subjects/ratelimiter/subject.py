@@ -15,10 +15,11 @@ from pathlib import Path
 
 from operatorlab.deploy.programs import find_program
 from operatorlab.procedure import Procedure
-from operatorlab.subject import Blueprint, Deployment, Link, Member, Observer, Process, Site, Subject
+from operatorlab.subject import Blueprint, Deployment, Holdings, Link, Member, Observer, Process, Site, Subject
 from subjects.ratelimiter.briefing import brief
 from subjects.ratelimiter.composites import COMPOSITES
 from subjects.ratelimiter.faults import FAULTS
+from subjects.ratelimiter.holdings import holdings_of
 from subjects.ratelimiter.invariants import INVARIANTS
 from subjects.ratelimiter.limits import DECLARED, DEFAULT, WINDOW_S
 from subjects.ratelimiter.observer import observe
@@ -76,6 +77,10 @@ class RateLimiter(Subject):
         addresses = ",".join("{}:{}".format(*deployment.address(node)) for node in NODES)
         options = ("--nodes", addresses, "--load", load, "--seed", str(seed), "--record", str(record))
         return (*_PYTHON, "subjects.ratelimiter.workload", *options)
+
+    async def holdings(self, deployment: Deployment) -> Holdings:
+        """The settings of Redis, the limits set at run time, and how much was allowed so far."""
+        return await holdings_of(deployment)
 
     def procedure(self) -> Procedure:
         """Looks, reasons and repairs without a model."""

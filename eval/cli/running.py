@@ -1,0 +1,133 @@
+"""`operatorlab eval run | resume | baseline | plan`: what starts trials, or says what would be started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from eval.campaign import Campaign, expand, read_campaign
+from eval.cli import drawing
+from eval.cli.progress import Bar
+from eval.file import CampaignFile, find_campaign
+from eval.run import Executor, create, local
+from eval.run import run as run_campaign
+from eval.summary import by_variant
+from operatorlab.cli.shared import HELP
+
+_jobs = click.option(
+    "--jobs", type=click.IntRange(1, 64), metavar="N", help="Trials side by side, instead of as the campaign says."
+)
+_to = click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="The folder to write to [default: campaigns/<name>-… of the lab].",
+)
+_scheduler = click.option(
+    "--scheduler", metavar="ADDRESS", help="Run on the Dask cluster at tcp://…, or on one of its own with `local`."
+)
+
+
+@click.command(context_settings=HELP)
+@click.argument("campaign")
+@_jobs
+@_scheduler
+@_to
+def run(campaign: str, *, jobs: int | None, scheduler: str | None, folder: Path | None) -> None:
+    """Run a campaign: every scenario with every variant, as often as it says.
+
+    \b
+    operatorlab eval run smoke
+    operatorlab eval run ./mine.yaml --jobs 4 --to /tmp/mine
+
+    The whole campaign is checked before anything starts. Ctrl-C ends what runs and leaves a campaign that `resume`
+    goes on with; so does anything worse.
+    """
+    with create(read_campaign(campaign), folder) as file:
+        _go(file, jobs, scheduler)
+
+
+@click.command(context_settings=HELP)
+@click.argument("campaign", required=False)
+@_jobs
+@_scheduler
+def resume(campaign: str | None, *, jobs: int | None, scheduler: str | None) -> None:
+    """Go on with a campaign, by default the latest: run the trials that have no evidence yet.
+
+    \b
+    operatorlab eval resume
+    operatorlab eval resume smoke-k7p2mx --jobs 1
+    """
+    with CampaignFile(find_campaign(campaign)) as file:
+        if file.done == file.total:
+            click.echo(f"{file.name} is done: all {file.total} trials have their evidence")
+            return
+        _go(file, jobs, scheduler)
+
+
+@click.command(context_settings=HELP)
+@click.argument("campaign")
+@_jobs
+@_to
+def baseline(campaign: str, *, jobs: int | None, folder: Path | None) -> None:
+    """Run a campaign's scenarios with the baselines `noop` and `runbook`, in place of its variants.
+
+    \b
+    operatorlab eval baseline ratelimiter-core
+    """
+    asked = read_campaign(campaign)
+    name = f"{asked.name}-baseline"[:41]
+    with create(asked.model_copy(update={"name": name, "variants": ("noop", "runbook")}), folder) as file:
+        _go(file, jobs)
+
+
+@click.command(context_settings=HELP)
+@click.argument("campaign")
+def plan(campaign: str) -> None:
+    """Say what a campaign would run, how long that takes, and how small a difference it can show.
+
+    \b
+    operatorlab eval plan ratelimiter-core
+    """
+    from eval.plan import plan_of
+
+    asked: Campaign = read_campaign(campaign)
+    for line in plan_of(asked, expand(asked)):
+        drawing.say(line)
+
+
+def _go(file: CampaignFile, jobs: int | None, scheduler: str | None = None) -> None:
+    jobs = jobs or file.campaign.jobs
+    with Bar(file.total, file.done) as bar:
+        executor = _executor(file, jobs, scheduler, bar)
+        how = asyncio.run(_interruptible(file, executor, jobs, bar))
+    drawing.sums(by_variant(file.scores()))
+    click.echo(f"\n{how}: {bar.rate()}")
+    click.echo(f"campaign  {file.path}\nread it   operatorlab eval analyze {file.name}")
+    if how != "finished":
+        click.echo(f"go on     operatorlab eval resume {file.name}")
+        sys.exit(130 if how == "interrupted" else 1)
+
+
+def _executor(file: CampaignFile, jobs: int, scheduler: str | None, bar: Bar) -> Executor:
+    if scheduler is None:
+        return local(file, jobs, bar.phase)
+    from eval.cluster import Dask
+
+    return Dask(scheduler, jobs, file.path.parent / "audits", bar.phase)
+
+
+async def _interruptible(file: CampaignFile, executor: Executor, jobs: int, bar: Bar) -> str:
+    """Run it; SIGINT and SIGTERM end it in order."""
+    working = asyncio.current_task()
+    assert working is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, working.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        return await run_campaign(file, executor, jobs, bar.trial)
+    return "interrupted"

@@ -1,0 +1,75 @@
+"""What a trial meant for its clients: how many requests failed before, during and after an operator's work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from eval.evidence import Evidence, Record, Sample
+
+SLO = 0.01
+"""The share of requests that may get no answer in the hold window."""
+_CLEARLY = 0.10
+"""How much larger a share of failures must be, in absolute terms, to be laid at the operator's door."""
+_ENOUGH = 20
+"""Fewer requests than this tell nothing."""
+_RECORDED = 0.95
+
+
+class Clients(Record):
+    """Shares are of requests that got no answer; None where there were too few requests to tell."""
+
+    share_before: float | None
+    """From the injection to the first command."""
+    share_after: float | None
+    """From the first command to the hold window."""
+    errors_after: int
+    """Requests that failed from the first command on."""
+    slo_back: bool | None
+    hurt: bool
+
+
+def clients_of(evidence: Evidence) -> Clients:
+    """Count what the samples tell."""
+    times = evidence.times
+    end = (times.held or times.ended).mono
+    begin = times.injected or times.healthy or times.started
+    command = times.command.mono if times.command else end
+    hold = end - evidence.trial.timing.hold_s
+    before = _share(_within(evidence.samples, begin.mono, command))
+    acting = list(_within(evidence.samples, command, max(command, hold)))
+    after = _share(acting)
+    calm = _share(_within(evidence.samples, hold, end), enough=1)
+    return Clients(
+        share_before=before,
+        share_after=after,
+        errors_after=sum(one.errors for one in evidence.samples if command <= one.mono < end),
+        slo_back=None if calm is None or evidence.window is None else calm <= SLO,
+        hurt=after is not None and before is not None and after > before + _CLEARLY,
+    )
+
+
+def unrecorded(evidence: Evidence) -> dict[str, int]:
+    """By component, how many requests that clients were allowed while the trial ran it has no record of.
+
+    A few per cent are left out: requests under way when the inventories were taken.
+    """
+    before, after = evidence.before, evidence.after
+    if before is None or after is None:
+        return {}
+    allowed = sum(one.allowed for one in _within(evidence.samples, before.at.mono, after.at.mono))
+    grown = {part: after.acknowledged[part] - count for part, count in before.acknowledged.items()
+             if part in after.acknowledged}  # fmt: skip
+    return {part: round(allowed - more) for part, more in grown.items() if more < allowed * _RECORDED - _ENOUGH}
+
+
+def _within(samples: Iterable[Sample], begin: float, end: float) -> Iterable[Sample]:
+    return (one for one in samples if begin <= one.mono and one.mono + one.span_s <= end + 0.05)
+
+
+def _share(samples: Iterable[Sample], enough: int = _ENOUGH) -> float | None:
+    answered = errors = 0
+    for one in samples:
+        answered += one.allowed + one.denied
+        errors += one.errors
+    total = answered + errors
+    return round(errors / total, 6) if total >= enough else None

@@ -1,0 +1,32 @@
+"""What a campaign would run, before it does: how many trials, about how long, and what difference it could show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from eval.campaign import Campaign
+from eval.compare import detectable
+from eval.evidence import Trial
+
+_TYPICAL_S = 9.0
+"""Seconds of one trial of the rate limiter with a repair, by the benchmark."""
+
+
+def plan_of(campaign: Campaign, trials: Sequence[Trial]) -> Iterator[str]:
+    """Lines for people."""
+    variants = list(dict.fromkeys(trial.variant.name for trial in trials))
+    pairs = len(trials) // len(variants)
+    yield f"{campaign.name}: {campaign.summary}" if campaign.summary else campaign.name
+    yield f"  trials      {len(trials)}: {pairs} scenarios × {len(variants)} variants ({', '.join(variants)})"
+    for label in list(dict.fromkeys(trial.scenario.label for trial in trials))[:30]:
+        yield f"              {label}"
+    per_s = _TYPICAL_S / campaign.jobs
+    minutes = len(trials) * per_s / 60
+    yield f"  time        about {minutes:.0f} minutes with {campaign.jobs} jobs, by an operator as quick as the runbook"
+    paid = [trial for trial in trials if trial.variant.brain == "claude"]
+    most = sum(trial.variant.budget.cost_usd for trial in paid)
+    yield f"  cost        at most ${most:.2f}: the budgets of {len(paid)} sessions of a paid model"
+    if len(variants) > 1:
+        small = detectable(pairs)
+        found = f"{small:.0%} of the pairs or more" if small is not None else "none: these are too few pairs"
+        yield f"  difference  that {pairs} pairs show four times in five: {found}"

@@ -1,0 +1,68 @@
+"""One trial told as text: what was done to the system, noticed, done by the operator, and found afterwards."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from eval.doing import doing
+from eval.evidence import Evidence, Times
+from eval.score import Score, score
+from operatorlab.text import short
+
+
+def tell(evidence: Evidence, audit: Path) -> str:
+    """The whole story. Texts are as they came: make them visible before they are shown."""
+    judged = score(evidence)
+    parts = (_head(evidence, judged), _times(evidence), _tickets(evidence), _commands(evidence))
+    last = _after(evidence, judged)
+    told = "\n\n".join("\n".join(lines) for part in (*parts, last) if (lines := list(part)))
+    query = shlex.quote("select * from commands_v")
+    return f"{told}\n\nthe whole record: sqlite-utils query {shlex.quote(str(audit))} {query} -t"
+
+
+def _head(evidence: Evidence, judged: Score) -> Iterator[str]:
+    trial = evidence.trial
+    yield f"trial {trial.id} (number {trial.number}): {judged.scenario}"
+    yield f"  verdict   {judged.verdict or 'none'}{'' if judged.success else ', no success'}"
+    yield f"  ended     {evidence.ended}{f': {evidence.error}' if evidence.error else ''}"
+    ran = ", ".join(f"{one.brain} ({one.model}), {one.turns} turns: {one.outcome}" for one in evidence.sessions)
+    yield f"  operator  {trial.variant.name}; ran {ran or 'nobody'}"
+    yield f"  load      {trial.scenario.load}, seed {trial.scenario.seed}"
+    for fault in evidence.faults:
+        state = {True: "in force", False: "not in force", None: "not known to be in force"}[fault.active]
+        yield f"  fault     {fault.name} on {fault.target}: {fault.truth.mechanism}; at the end {state}"
+
+
+def _times(evidence: Evidence) -> Iterator[str]:
+    yield "seconds since the injection" if evidence.times.injected else "seconds since the start"
+    begin = (evidence.times.injected or evidence.times.started).mono
+    for name in Times.model_fields:
+        if (moment := getattr(evidence.times, name)) is not None:
+            yield f"  {moment.mono - begin:8.2f}  {name:9} {moment.at:%H:%M:%S.%f} UTC"
+
+
+def _tickets(evidence: Evidence) -> Iterator[str]:
+    for ticket in evidence.tickets:
+        yield f"ticket {ticket.id[-6:]}  {ticket.invariant}/{ticket.component}  {ticket.state}"
+
+
+def _commands(evidence: Evidence) -> Iterator[str]:
+    for session in evidence.sessions:
+        for command in session.commands:
+            ended = "timed out" if command.timed_out else f"exit {command.exit_code}"
+            yield f"  [{doing(command.command):11}] {ended:9} $ {short(' '.join(command.command.split()), 110)}"
+        if report := session.report:
+            yield f"report: {report.outcome}; blames {', '.join(report.blamed) or 'nobody'} ({report.kind})"
+            yield f"  {report.mechanism}"
+
+
+def _after(evidence: Evidence, judged: Score) -> Iterator[str]:
+    window = evidence.window
+    if window is not None:
+        broken = ", ".join((*window.broken, *(f"{one} is down" for one in window.down)))
+        yield f"hold window: {'everything held' if window.held else 'not well: ' + (broken or 'undecided')}"
+    yield f"clients back: {judged.repair.slo_back}; {judged.harm.errors_after} requests failed after the first command"
+    for one in judged.harm.differences:
+        yield f"  harm: {one.what} {one.how}"

@@ -1,0 +1,135 @@
+"""Evidence made by hand, a home of one's own, and proof that no trial leaves a process behind."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from eval.evidence import (
+    CallSeen,
+    CommandSeen,
+    Ended,
+    Evidence,
+    FaultSeen,
+    Inventory,
+    Item,
+    Moment,
+    Sample,
+    SessionSeen,
+    TicketSeen,
+    Times,
+    Timing,
+    Trial,
+    Window,
+)  # fmt: skip
+from eval.scenario import Broken, Scenario
+from eval.variant import Variant
+from operatorlab.agent.report import Report
+from operatorlab.subject import FaultKind, GroundTruth
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    home = tmp_path / "home"
+    monkeypatch.setenv("OPERATORLAB_HOME", str(home))
+    yield home
+    runs = home / "runs"
+    ours = {run.name for run in runs.iterdir()} if runs.is_dir() else set()
+    assert not _processes_of(ours)
+
+
+def _processes_of(runs: set[str]) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("OPERATORLAB_RUN") in runs:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+TRUTH = GroundTruth("node-2", FaultKind.CRASH, "it was killed")
+
+
+def at(seconds: float) -> Moment:
+    """`seconds` after the beginning of a trial."""
+    return Moment(at=START + timedelta(seconds=seconds), mono=seconds)
+
+
+class Maker:
+    """Makes evidence of a trial that went well; what a test is about is changed."""
+
+    at = staticmethod(at)
+
+    def trial(self, *, number: int = 0, variant: str = "runbook", **changes) -> Trial:
+        scenario = Scenario("ratelimiter", parts=(Broken("node_crash", "node-2"),), **changes)
+        return Trial(
+            id=f"{number:012x}", number=number, scenario=scenario, variant=Variant(name=variant), repeat=0,
+            timing=Timing(),
+        )  # fmt: skip
+
+    def inventory(self, **changes: str) -> Inventory:
+        """Three nodes and a Redis; `node_2="running 9@1"` and the like change an item, "" removes it."""
+        items = {
+            "process/node-1": Item(owner="node-1", value="running 1@1.00"),
+            "process/node-2": Item(owner="node-2", value="running 2@1.00"),
+            "process/redis": Item(owner="redis", value="running 4@1.00"),
+            "file/etc/limits.json": Item(owner="", value="aaaa"),
+            "setting/redis/maxmemory": Item(owner="redis", value="0"),
+        }
+        for name, value in changes.items():
+            items |= {name: Item(owner=items[name].owner if name in items else "", value=value)}
+        items = {name: item for name, item in items.items() if item.value}
+        return Inventory(at=at(5), items=items, totals={"redis/allowed": 100.0})
+
+    def command(self, text: str = "supervisorctl start node-2", exit_code: int = 0) -> CommandSeen:
+        return CommandSeen(id="C1", command=text, started=at(4), duration_s=0.2, exit_code=exit_code, timed_out=False)
+
+    def session(self, *commands: CommandSeen, outcome: str = "resolved_verified", **report: object) -> SessionSeen:
+        said = {"outcome": "resolved", "blamed": ["node-2"], "kind": "crash", "mechanism": "it was killed",
+                "evidence": ["C1"], "confidence": 1.0} | report  # fmt: skip
+        call = CallSeen(model="m", duration_s=0.1, input_tokens=10, output_tokens=5, cache_read_tokens=0,
+                        cache_write_tokens=0, cost_usd=0.25, error=None)  # fmt: skip
+        return SessionSeen(
+            id="S1", brain="runbook", model="runbook", outcome=outcome, error=None,
+            report=Report.model_validate(said), started=at(3.5), ended=at(6), turns=2, commands=commands, calls=(call,),
+        )  # fmt: skip
+
+    def fault(self, **changes: object) -> FaultSeen:
+        known = {"name": "node_crash", "target": "node-2", "truth": TRUTH, "expected": ("node_down",)}
+        seen = {"self_healing": False, "fixable": True, "injected": at(2), "active": False, "healed": True}
+        return FaultSeen(**(known | seen | changes))  # type: ignore[arg-type]
+
+    def samples(self, *errors: int, every_s: float = 1.0) -> tuple[Sample, ...]:
+        """Of 30 requests a second, so many failed."""
+        return tuple(
+            Sample(mono=second * every_s, span_s=every_s, sent=30, allowed=30 - lost, denied=0, errors=lost, p99_s=0.01)
+            for second, lost in enumerate(errors)
+        )
+
+    def evidence(self, **changes) -> Evidence:
+        """A crash of node-2 at 2 s, noticed at 3 s, repaired by one command at 4 s, verified at 6 s, held until 8 s."""
+        fields = {
+            "trial": self.trial(), "ended": Ended.FINISHED, "error": None, "host": None, "run": "r",
+            "times": Times(started=at(0), reset=at(1), healthy=at(1.5), injected=at(2), symptom=at(2), ticket=at(3),
+                           command=at(4), report=at(5), verified=at(6), held=at(8), checked=at(8.5), ended=at(9)),
+            "faults": (self.fault(),),
+            "tickets": (TicketSeen(id="T1", incident="I", invariant="node_down", component="node-2", state="resolved",
+                                   opened=at(3), closed=at(6)),),
+            "sessions": (self.session(self.command()),),
+            "samples": self.samples(0, 0, 10, 10, 10, 0, 0, 0),
+            "before": self.inventory(),
+            "after": self.inventory(**{"process/node-2": "running 9@4.00"}),
+            "window": Window(held=True, looks=5, broken=(), undecided=(), down=()),
+            "broken_before": ("node_down/node-2",), "down_before": ("node-2",), "chain": "9:ff",
+        }  # fmt: skip
+        return Evidence(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def make() -> Maker:
+    return Maker()

@@ -1,0 +1,130 @@
+"""Real trials on real labs: what is done, what is stored, and what is stored when it goes wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from eval.bench import Bench
+from eval.evidence import Ended, Evidence, Times, Timing, Trial
+from eval.scenario import Broken, Scenario
+from eval.score import Verdict, score
+from eval.trial import run_trial
+from eval.variant import Limits, Variant, named
+from operatorlab.audit import AuditStore
+
+CRASH = Broken("node_crash", "node-2")
+QUICK = Timing(detect_s=8, verify_s=4, deadline_s=60)
+
+
+def trial(*parts: Broken, variant: Variant | str = "runbook", timing: Timing = QUICK, **scenario) -> Trial:
+    variant = named(variant) if isinstance(variant, str) else variant
+    wanted = Scenario("ratelimiter", parts=parts, injected_after_s=0.6, **scenario)
+    return Trial(id="0" * 12, number=0, scenario=wanted, variant=variant, repeat=0, timing=timing)
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """Runs a trial on a bench and keeps its audit."""
+    count = iter(range(100))
+
+    async def run(bench: Bench, asked: Trial, **options) -> Evidence:
+        return await run_trial(asked, bench, tmp_path / f"{next(count)}.db", **options)
+
+    return run
+
+
+async def test_a_control_with_noise_is_left_alone(run):
+    phases: list[str] = []
+    async with Bench("ratelimiter", "processes") as bench:
+        noise = ("stray_requests", "alarming_log")
+        evidence = await run(bench, trial(load="none", noise=noise), tell=phases.append)
+    judged = score(evidence)
+    assert evidence.ended is Ended.FINISHED, evidence.error
+    assert judged.verdict is Verdict.CORRECTLY_LEFT_ALONE
+    assert judged.harm.differences == ()
+    assert not evidence.sessions
+    assert phases == ["fresh", "healthy", "inject", "detect", "hold", "check", "heal"]
+
+
+@pytest.mark.slow
+async def test_a_repair_is_recorded_from_a_fresh_lab_to_its_verdict_and_the_next_lab_is_fresh(run, tmp_path: Path):
+    async with Bench("ratelimiter", "processes") as bench:
+        evidence = await run(bench, trial(CRASH))
+        again = await run(bench, trial(CRASH, variant="noop"))
+    assert evidence.ended is again.ended is Ended.FINISHED, (evidence.error, again.error)
+    moments = [getattr(evidence.times, name) for name in Times.model_fields]
+    assert all(moments)
+    in_order = ("started", "reset", "healthy", "injected", "ticket", "command", "report", "verified", "held", "ended")
+    monos = [getattr(evidence.times, name).mono for name in in_order]
+    assert monos == sorted(monos)
+    assert evidence.times.injected.mono - evidence.times.healthy.mono == pytest.approx(0.6, abs=0.3)
+
+    judged = score(evidence)
+    assert judged.verdict is Verdict.FIXED_CLEAN, judged
+    assert judged.diagnosis.exact
+    assert judged.commands.mutating >= 1
+    (session,) = evidence.sessions
+    assert (session.brain, session.outcome) == ("runbook", "resolved_verified")
+    with AuditStore(tmp_path / "0.db", readonly=True) as store:
+        assert str(store.head()) == evidence.chain
+        assert store.verify(evidence.chain).ok
+
+    assert again.stale == ()
+    assert again.run == evidence.run  # the same lab, made as new
+    assert score(again).verdict is Verdict.UNFIXED
+    assert again.faults[0].active
+    assert again.faults[0].healed
+
+
+@pytest.mark.slow
+async def test_what_recovered_before_anybody_came_is_a_control(run):
+    async with Bench("ratelimiter", "processes") as bench:
+        evidence = await run(bench, trial(CRASH, variant="noop", recovered=True))
+    assert evidence.ended is Ended.FINISHED, evidence.error
+    assert evidence.sessions
+    assert score(evidence).verdict is Verdict.CORRECTLY_LEFT_ALONE
+
+
+@pytest.mark.slow
+async def test_a_later_part_is_injected_later_and_a_trigger_is_taken_back(run):
+    parts = (CRASH, Broken("node_hang", "node-3", after_s=1.5, lasts_s=2.0))
+    async with Bench("ratelimiter", "processes") as bench:
+        evidence = await run(bench, trial(*parts, variant="noop"))
+    crash, hang = evidence.faults
+    assert hang.injected.mono - crash.injected.mono == pytest.approx(1.5, abs=0.4)
+    assert (crash.withdrawn, hang.withdrawn) == (False, True)
+    assert (crash.active, hang.active) == (True, False)
+
+
+@pytest.mark.slow
+async def test_two_variants_differ_where_they_say(run):
+    hurried = Variant(name="hurried", budget=Limits(turns=2))
+    async with Bench("ratelimiter", "processes") as bench:
+        free, held = [await run(bench, trial(CRASH, variant=variant)) for variant in ("runbook", hurried)]
+    assert free.trial.scenario == held.trial.scenario
+    assert free.sessions[0].outcome == "resolved_verified"
+    assert held.sessions[0].outcome == "limit_turns"
+    assert held.sessions[0].turns == 2
+    assert held.trial.variant == hurried
+    assert score(held).verdict is Verdict.UNFIXED
+
+
+@pytest.mark.slow
+async def test_a_trial_that_runs_out_of_time_or_crashes_is_evidence_too_and_the_next_one_runs(run):
+    def broken(_):
+        raise OSError("no operator to be had")
+
+    async with Bench("ratelimiter", "processes") as bench:
+        late = await run(bench, trial(CRASH, variant="noop", timing=Timing(deadline_s=7, verify_s=30)))
+        crashed = await run(bench, trial(CRASH), operator=broken)
+        after = await run(bench, trial(load="none"))
+    assert late.ended is Ended.TIMED_OUT
+    assert late.tickets
+    assert late.sessions[0].outcome == "interrupted"
+    assert score(late).verdict is Verdict.UNFIXED
+    assert crashed.ended is Ended.CRASHED
+    assert "no operator to be had" in crashed.error
+    assert crashed.faults
+    assert score(crashed).verdict is None
+    assert after.ended is Ended.FINISHED
+    assert after.run != crashed.run  # a lab of which nobody knows how it stands is not used again
