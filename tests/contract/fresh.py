@@ -8,6 +8,7 @@ from operatorlab.subject import COMPOSE
 from subjects.ratelimiter.faults.on_redis import asking
 from subjects.ratelimiter.service import scripts
 
+PASSING = ("sh -c for p", "tr ", "grep ", "runc ", "bash -c exec 3<>", "redis-cli ping", "/bin/sh -c [", "timeout ")
 MEMBERS = ("node-1", "node-2", "node-3", "redis")
 
 
@@ -45,22 +46,19 @@ async def _writes_wait(redis) -> bool:
 
 
 async def _containers(deployment) -> dict[str, Any]:
-    programs = {
-        member: sorted(line.split(maxsplit=3)[-1] for line in (await _listed(deployment, member)).splitlines())
-        for member in MEMBERS
-    }
+    programs = {member: await _listed(deployment, member) for member in MEMBERS}
     return {"not fresh": dict(await deployment.freshness()), "programs": programs}
 
 
-async def _listed(deployment, member) -> str:
-    """Every program in its container, and how many files its first may open."""
+async def _listed(deployment, member) -> list[str]:
+    """Every program in its container but those that look after its health, and how many files its first may open."""
     script = (
-        r"""for p in /proc/[0-9]*; do [ "${p#/proc/}" = $$ ] || tr '\0' ' ' <$p/cmdline && echo; done 2>/dev/null;"""
+        r"""for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline && echo; done 2>/dev/null;"""
         "grep 'Max open files' /proc/1/limits"
     )
     _, printed = await deployment.run(member, "sh", "-c", script)
-    own = ("tr ", "sh -c for")
-    return "\n".join(line for line in printed.splitlines() if line.strip() and not line.startswith(own))
+    lines = (" ".join(line.split()) for line in printed.splitlines())
+    return sorted(line for line in lines if line and not line.startswith(PASSING))
 
 
 def _processes(lab) -> dict[str, Any]:

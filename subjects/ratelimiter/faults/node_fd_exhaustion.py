@@ -18,7 +18,8 @@ class NodeFdExhaustion(MemberFault):
     name = "node_fd_exhaustion"
     summary = f"a node's limit of open files is lowered to {_FILES}, and its connections to Redis are closed"
     kind = FaultKind.RESOURCE_FDS
-    expected = ("redis_disconnected", "observer_blind")  # its metrics tell of open files, and need one to be read
+    # It loses Redis, cannot read a file for its metrics, and refuses whoever has no connection to it yet.
+    expected = ("redis_disconnected", "observer_blind", "node_down")
 
     def truth(self) -> GroundTruth:
         """The process lives; the kernel gives it no more descriptors."""

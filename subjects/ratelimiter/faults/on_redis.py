@@ -15,6 +15,7 @@ from operatorlab.subject import Deployment
 from subjects.ratelimiter.faults.on_member import MemberFault
 
 WITHIN_S = 2.0
+_AGAIN_S = 0.02
 
 
 class RedisFault(MemberFault):
@@ -25,7 +26,10 @@ class RedisFault(MemberFault):
 
 @contextlib.asynccontextmanager
 async def asking(deployment: Deployment, password: str | None = None, db: int = 0) -> AsyncIterator[Redis]:
-    """Redis itself, past the links; TimedOut if it does not answer. What it refuses raises redis.RedisError."""
+    """Redis itself, past the links; TimedOut if it does not answer. What it refuses raises redis.RedisError.
+
+    One that was just started may not listen yet, and is waited for.
+    """
     host, port = deployment.address("redis")
     async with Redis(
         host=host,
@@ -39,6 +43,21 @@ async def asking(deployment: Deployment, password: str | None = None, db: int = 
     ) as redis:
         try:
             async with asyncio.timeout(WITHIN_S):
+                await _replies(host, port)
                 yield redis
         except TimeoutError as late:
             raise TimedOut(f"Redis did not answer within {WITHIN_S:g} s", cause="it is frozen or overloaded") from late
+
+
+async def _replies(host: str, port: int) -> None:
+    """Until it says anything at all, be it a refusal."""
+    while True:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(b"PING\r\n")
+                if await reader.read(1):
+                    return
+            finally:
+                writer.close()
+        await asyncio.sleep(_AGAIN_S)
