@@ -10,7 +10,7 @@ from eval.compare import detectable
 from eval.evidence import Trial
 
 _TRIAL_S, _PROCESSOR_S = 12.0, 10.0
-"""Seconds of a trial of the rate limiter with a repair, and of processor time in it (tests/benchmarks/bench_eval.py)."""
+"""Seconds of a trial with a repair, and of processor time in it (tests/benchmarks/bench_eval.py)."""
 
 
 def plan_of(campaign: Campaign, trials: Sequence[Trial]) -> Iterator[str]:
