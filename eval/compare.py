@@ -166,7 +166,7 @@ def _bootstrap(differences: Sequence[float]) -> tuple[float | None, float | None
 
 def _permutation(differences: np.ndarray) -> float:
     """The p-value that the sign of each difference is a matter of chance."""
-    if not np.any(differences):
+    if len(differences) < 2 or not np.any(differences):
         return 1.0
     return float(
         stats.permutation_test(

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class Local:
                 trial = waiting.popleft()
                 done.put_nowait(await self._one(worker, trial))
         finally:
-            await asyncio.shield(worker.end())
+            await _to_its_end(worker.end())
 
     async def _one(self, worker: Worker, trial: Trial) -> Evidence:
         audit = self.audits / f"{trial.id}.db"
@@ -149,6 +149,15 @@ class Worker:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """See `work`, which has a deadline of its own, through, also when cancelled meanwhile: nothing may be left."""
+    ending = asyncio.create_task(work)
+    while not ending.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(ending)
+    ending.result()
 
 
 async def _next(done: asyncio.Queue[Evidence], workers: Sequence[asyncio.Task[None]]) -> Evidence:

@@ -63,6 +63,7 @@ def test_numbers_that_differ_all_alike_and_not_at_all():
     assert found.p < 0.01
     same = number("commands", [(1.0, 1.0)] * 5)
     assert (same.difference, same.p, same.need) == (0.0, 1.0, None)
+    assert number("commands", [(9.0, 0.0)]).p == 1.0  # one pair alone tests nothing
     assert number("commands", []).finding is Finding.TOO_FEW
 
 
