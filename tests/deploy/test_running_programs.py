@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import psutil
 import pytest
 
@@ -34,7 +36,10 @@ async def test_an_unknown_member_is_told(lab: ProcessDeployment):
 async def test_what_it_leaves_running_is_the_labs_and_ends_with_a_reset_and_with_the_lab(lab: ProcessDeployment):
     for end in (lab.reset, lab.down):
         assert await lab.run("store", "sh", "-c", _LEAVE, "sh", "sleep", "4321") == (0, "")
-        [stray] = left(lab)
+        async with asyncio.timeout(5):
+            while not (strays := left(lab)):  # a shell first becomes setsid, and that the program
+                await asyncio.sleep(0.01)
+        [stray] = strays
         await end()
         assert not stray.is_running() or stray.status() == psutil.STATUS_ZOMBIE
         assert not left(lab)

@@ -6,15 +6,18 @@ the port of the lab's own Redis.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 from abc import abstractmethod
 from collections.abc import Mapping
 
+from operatorlab.errors import StartFailed
 from operatorlab.subject import PROCESSES, Deployment, FaultKind, Json, MemberState
 from subjects.ratelimiter.faults.fixing import in_container
 from subjects.ratelimiter.faults.on_redis import RedisFault
 
+_BEGUN_WITHIN_S = 5.0
 _LEAVE = 'setsid "$@" </dev/null >/dev/null 2>&1 &'
 _FIND = (
     r"""for p in /proc/[0-9]*; do [ "$(tr '\0' ' ' <$p/cmdline)" = "$1 " ] && echo ${p#/proc/}; done 2>/dev/null; :"""
@@ -53,8 +56,14 @@ class RogueClient(RedisFault):
         return (self.ending(deployment),)
 
     async def begin(self, deployment: Deployment) -> None:
-        """Start it, and leave it running."""
+        """Start it, leave it running, and wait until it is what it will be. StartFailed if it does not stay."""
         await deployment.run(self.target, "sh", "-c", _LEAVE, "sh", *self._argv(deployment))
+        try:
+            async with asyncio.timeout(_BEGUN_WITHIN_S):
+                while not await self.runs(deployment):  # a shell first becomes setsid, and that the client
+                    continue
+        except TimeoutError:
+            raise StartFailed(f"the client of {self.name} did not start, or ended at once") from None
 
     async def runs(self, deployment: Deployment) -> bool:
         """Whether it is there. Where Redis is a container that does not run, nothing is in it."""
