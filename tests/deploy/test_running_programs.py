@@ -37,7 +37,7 @@ async def test_what_it_leaves_running_is_the_labs_and_ends_with_a_reset_and_with
     for end in (lab.reset, lab.down):
         assert await lab.run("store", "sh", "-c", _LEAVE, "sh", "sleep", "4321") == (0, "")
         async with asyncio.timeout(5):
-            while not (strays := left(lab)):  # a shell first becomes setsid, and that the program
+            while not (strays := left(lab)):  # noqa: ASYNC110  what a shell becomes signals no event
                 await asyncio.sleep(0.01)
         [stray] = strays
         await end()
