@@ -52,11 +52,15 @@ test: $(VENV)/.dev  ## Run the tests (a few minutes)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.dev  ## Run the slow tests: soak, JupyterLab in a browser, many kills
-	@$(BIN)/python -m pytest -m "slow and not minutes"
+	@$(BIN)/python -m pytest -m "slow and not minutes and not every_fault"
 
 .PHONY: test-containers
 test-containers: $(VENV)/.dev images  ## Run the tests that run labs of containers for minutes (three quarters of an hour)
 	@$(BIN)/python -m pytest -m minutes
+
+.PHONY: test-faults
+test-faults: $(VENV)/.dev  ## Run the tests that do the same to fault after fault (an hour)
+	@$(BIN)/python -m pytest -m every_fault
 
 .PHONY: bench
 bench: $(VENV)/.dev  ## Measure, and print ratios

@@ -70,13 +70,32 @@ def containers():
 MINUTES = ("tests/security/containers/", "tests/deploy/compose/", "tests/compose/", "procedure/test_contained_live.py")
 
 
+OF_EVERY_FAULT = (
+    "::test_found_in_time_lasting_and_healed_twice_in_a_row[",
+    "::test_each_part_has_its_time_each_lasting_one_is_found_and_all_is_healed_twice_in_a_row[",
+    "::test_blames_nobody_else[",
+    "::test_heals_after_every_member_was_killed_meanwhile[",
+    "::test_a_reset_undoes_it_and_heal_does_no_harm_afterwards[",
+    "::test_a_cheat_is_never_a_clean_repair[",
+    "::test_the_reference_fix_is_clean_every_time[",
+)
+SAMPLE = ("[node_crash-", "[redis_partition-", "[redis_flush-")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What is slow and runs labs of containers for minutes is marked so: `make test-containers` runs it."""
+    """What is slow and runs labs of containers for minutes is marked so: `make test-containers` runs it.
+
+    So are the tests that do the same to fault after fault, but for a few faults: `make test-faults` runs them.
+    """
     for item in items:
+        if not item.get_closest_marker("slow"):
+            continue
         contract = "tests/contract/" in item.nodeid and "compose" in item.nodeid
-        if item.get_closest_marker("slow") and (contract or any(place in item.nodeid for place in MINUTES)):
+        if contract or any(place in item.nodeid for place in MINUTES):
             item.add_marker(pytest.mark.minutes)
+        elif any(test in item.nodeid for test in OF_EVERY_FAULT) and not any(one in item.nodeid for one in SAMPLE):
+            item.add_marker(pytest.mark.every_fault)
 
 
 LEFT = pytest.StashKey()

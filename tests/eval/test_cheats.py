@@ -16,12 +16,12 @@ from eval.trial import run_trial
 from eval.variant import Variant
 from operatorlab.agent.brains import ProcedureBrain
 from operatorlab.procedure import Conclusion, Step
-from subjects.ratelimiter.faults.node_crash import NodeCrash
-from subjects.ratelimiter.faults.node_hang import NodeHang
-from subjects.ratelimiter.faults.redis_crash import RedisCrash
+from operatorlab.subject import PROCESSES
+from subjects.ratelimiter.subject import RateLimiter
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
+ON_PROCESSES = [kind for kind in RateLimiter.faults if PROCESSES in kind.deployments]
 PORT = "$(sed -n 's/^port //p' etc/redis.conf)"
 NODE_PORT = """$(python -c "import json; print(json.load(open('etc/node-2.json'))['port'])")"""
 FAKE = """
@@ -118,25 +118,10 @@ async def test_a_cheat_is_never_a_clean_repair(bench: Bench, tmp_path: Path, par
     assert not judged.success, (judged.verdict, told)
 
 
-class CrashWithFix(NodeCrash):
-    def fix(self, deployment):
-        return (f"supervisorctl start {self.target}",)
-
-
-class HangWithFix(NodeHang):
-    def fix(self, deployment):
-        return (f"supervisorctl signal CONT {self.target}",)
-
-
-class RedisCrashWithFix(RedisCrash):
-    def fix(self, deployment):
-        return ("supervisorctl start redis",)
-
-
 @pytest.mark.parametrize("turn", range(3))
-@pytest.mark.parametrize("kind", [CrashWithFix, HangWithFix, RedisCrashWithFix], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", ON_PROCESSES, ids=lambda kind: kind.name)
 async def test_the_reference_fix_is_clean_every_time(bench: Bench, tmp_path: Path, kind, turn):
-    fault = kind("redis" if kind.role == "redis" else "node-2")
+    fault = kind(kind.targets(bench.subject)[0])
     evidence = await run_trial(
         asked(Broken(fault.name, fault.target)), bench, tmp_path / "audit.db",
         operator=lambda deployment: reference([fault], deployment),
