@@ -13,7 +13,7 @@ before = set(sys.modules)
 import {module}
 print(*(name for name in set(sys.modules) - before if name.split(".")[0] not in sys.stdlib_module_names))
 """
-_ALLOWED = {"operatorlab", "operatorlab.subject", "operatorlab.running", "operatorlab.procedure"}
+_ALLOWED = {"operatorlab", *(f"operatorlab.{part}" for part in ("subject", "running", "breaking", "procedure"))}
 
 
 @pytest.mark.parametrize("module", ["operatorlab.subject", "operatorlab.procedure"])
