@@ -1,7 +1,9 @@
-"""What an operator makes of each fault: one lab, one fault, one session, and what was left of it.
+"""What an operator makes of each fault.
 
-async for tried in try_faults("ratelimiter", brain="runbook"):
-print(tried.fault, tried.result)
+One lab, one fault, one session, and what was left of it:
+
+    async for tried in try_faults("ratelimiter", deployment="processes", brain="runbook"):
+        print(tried.fault, tried.result)
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """The rate limiter as a subject: three nodes that count in one Redis, each behind a link that can be cut.
 
-clients ──▶ node-1 ──▶ link-node-1 ──┐
-──▶ node-2 ──▶ link-node-2 ──┼──▶ redis
-──▶ node-3 ──▶ link-node-3 ──┘
+The path of a request:
+
+    clients ──▶ node-1 ──▶ link-node-1 ──┐
+            ──▶ node-2 ──▶ link-node-2 ──┼──▶ redis
+            ──▶ node-3 ──▶ link-node-3 ──┘
 """
 
 from __future__ import annotations
