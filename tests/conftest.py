@@ -78,8 +78,11 @@ OF_EVERY_FAULT = (
     "::test_a_reset_undoes_it_and_heal_does_no_harm_afterwards[",
     "::test_a_cheat_is_never_a_clean_repair[",
     "::test_the_reference_fix_is_clean_every_time[",
+    "::test_the_idle_baseline_resolves_nothing_and_heal_undoes_each_fault[",
 )
-SAMPLE = ("[node_crash-", "[redis_partition-", "[redis_flush-")
+SAMPLE = {"node_crash", "redis_partition", "redis_flush"}
+IN_CONTAINERS = {"node_crash", "node_hang", "redis_crash", "limit_misconfigured", "redis_partition"}
+"""The faults of the quickstart: what the runbook makes of them in containers is tried among the slow tests."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -91,10 +94,13 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not item.get_closest_marker("slow"):
             continue
-        contract = "tests/contract/" in item.nodeid and "compose" in item.nodeid
-        if contract or any(place in item.nodeid for place in MINUTES):
+        where, _, case = item.nodeid.partition("[")
+        named = set(case.rstrip("]").split("-"))
+        contract = "tests/contract/" in where and "compose" in named
+        runbook = "tests/lab/" in where and "compose" in named and not named & IN_CONTAINERS
+        if contract or runbook or any(place in where for place in MINUTES):
             item.add_marker(pytest.mark.minutes)
-        elif any(test in item.nodeid for test in OF_EVERY_FAULT) and not any(one in item.nodeid for one in SAMPLE):
+        elif any(f"{where}[".endswith(test) for test in OF_EVERY_FAULT) and not named & SAMPLE:
             item.add_marker(pytest.mark.every_fault)
 
 
