@@ -114,19 +114,19 @@ class WatchedLab:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> AsyncIterator[WatchedLab]:
-    """`request.param`, where a file sets it, names the deployment and the load."""
-    kind, load = getattr(request, "param", (PROCESSES, "steady"))
+    """`request.param`, where a file sets it, names the deployment and the load; `patient`: with the usual grace."""
+    kind, load, *patient = getattr(request, "param", (PROCESSES, "steady"))
     if kind == COMPOSE:
         request.getfixturevalue("containers")
     folder = tmp_path_factory.mktemp("contract")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OPERATORLAB_HOME", str(folder / "home"))
-        async with watched_lab(folder, kind, load) as running:
+        async with watched_lab(folder, kind, load, grace_s=None if patient else 0.0) as running:
             yield running
 
 
 @contextlib.asynccontextmanager
-async def watched_lab(folder: Path, kind: str, load: str) -> AsyncIterator[WatchedLab]:
+async def watched_lab(folder: Path, kind: str, load: str, grace_s: float | None = 0.0) -> AsyncIterator[WatchedLab]:
     subject = RateLimiter()
     async with contextlib.AsyncExitStack() as stack:
         deployment = await bring_up(kind, subject)
@@ -138,7 +138,7 @@ async def watched_lab(folder: Path, kind: str, load: str) -> AsyncIterator[Watch
         store = stack.enter_context(AuditStore(folder / "audit.db"))
         store.begin_run(deployment.run_id, subject.name, kind, str(deployment.folder))
         board = Board(store, deployment.run_id, POLICY)
-        monitor = Monitor(subject, deployment, store, board=board, grace_s=0.0)
+        monitor = Monitor(subject, deployment, store, board=board, grace_s=grace_s)
         watching = asyncio.create_task(monitor.run())
         stack.push_async_callback(_end, watching)
         yield WatchedLab(deployment, monitor, board, watching, clients, store.path, Injections(store, deployment))

@@ -28,7 +28,7 @@ def every(composites):
         known = [one for one in composites if kind in deployments(one)]
         quick = {one.name for one in known if kind == PROCESSES and one.name in AT_ONCE}
         marks = {one.name: () if one.name in quick else SLOW for one in known}
-        lab = (kind, "steady")
+        lab = (kind, "steady", "patient") if all(one.harmless for one in composites) else (kind, "steady")
         return [pytest.param(lab, one, id=f"{one.name}-{kind}", marks=marks[one.name]) for one in known]
 
     return pytest.mark.parametrize(("lab", "composite"), [*on(PROCESSES), *on(COMPOSE)], indirect=["lab"])
