@@ -111,7 +111,8 @@ def parts_of(composite: Composite) -> tuple[Broken, ...]:
 def _drawn_parts(
     chance: random.Random, subject: Subject, difficulty: int, deployment: str
 ) -> tuple[tuple[Broken, ...], str | None]:
-    composites = sorted(composites_on(subject, deployment).values(), key=lambda one: one.name)
+    harmful = (one for one in composites_on(subject, deployment).values() if not one.harmless)
+    composites = sorted(harmful, key=lambda one: one.name)
     if difficulty > 1 and composites and chance.random() < 0.5:
         chosen = chance.choice(composites)
         return parts_of(chosen), chosen.load
