@@ -112,12 +112,15 @@ class Breaking:
     def seen(self) -> tuple[FaultSeen, ...]:
         """What the evidence keeps; faults that never came to be injected are not in it."""
         return tuple(
-            FaultSeen(
-                name=part.asked.fault, target=part.asked.target, truth=part.fault.truth(),
-                expected=part.fault.expected, self_healing=part.fault.self_healing, fixable=part.fixable,
-                injected=Moment.of(part.injected.at), withdrawn=part.withdrawn, active=part.active,
-                healed=part.healed, trouble=part.trouble,
+            FaultSeen.of(
+                part.fault,
+                Moment.of(part.injected.at),
+                fixable=part.fixable,
+                withdrawn=part.withdrawn,
+                active=part.active,
+                healed=part.healed,
+                trouble=part.trouble,
             )
             for part in self._parts
             if part.injected is not None
-        )  # fmt: skip
+        )

@@ -19,7 +19,7 @@ def survival_chart(scores: Sequence[Score]) -> Figure | None:
     """The share of broken systems not yet repaired, over time, a line a variant. None where nothing was broken."""
     rows, words = [], []
     for variant in dict.fromkeys(score.variant for score in scores):
-        seen = [_time(one) for one in scores if one.variant == variant and not one.control]
+        seen = [one.repair.lasted for one in scores if one.variant == variant and not one.control]
         known = [(time, ended) for time, ended in seen if time is not None]
         if known:
             curve = survival([time for time, _ in known], [ended for _, ended in known])
@@ -56,8 +56,3 @@ def cost_chart(scores: Sequence[Score]) -> Figure | None:
     names = points.mark_text(align="left", dx=8).encode(text="variant:N")
     words = "; ".join(f"{row['variant']} {row['success']:.0%} at ${row['usd']:.3f}" for row in rows)
     return Figure(points + names, f"Success against dollars a trial: {words}")
-
-
-def _time(score: Score) -> tuple[float | None, bool]:
-    repaired = score.repair.repair_s
-    return (score.repair.watched_s, False) if repaired is None else (repaired, True)

@@ -112,7 +112,7 @@ def number(measure: str, seen: Sequence[tuple[float, float]]) -> Compared:
 
 def times(measure: str, pairs: Sequence[Pair]) -> Compared:
     """Times to repair by the log-rank test. It takes no account of the pairing, and so shows less rather than more."""
-    sides = [[_ended(score) for score in side] for side in ([p.one for p in pairs], [p.other for p in pairs])]
+    sides = [[score.repair.lasted for score in side] for side in ([p.one for p in pairs], [p.other for p in pairs])]
     known = [[(time, end) for time, end in side if time is not None] for side in sides]
     (a, a_ended), (b, b_ended) = (([t for t, _ in side], [end for _, end in side]) for side in known)
     p = logrank(a, a_ended, b, b_ended)
@@ -196,12 +196,3 @@ def _broken(pairs: Sequence[Pair]) -> list[Pair]:
 def _both(pairs: Sequence[Pair], value: Callable[[Score], float | None]) -> list[tuple[float, float]]:
     found = [(value(pair.one), value(pair.other)) for pair in pairs]
     return [(a, b) for a, b in found if a is not None and b is not None]
-
-
-def _exact(score: Score) -> bool:
-    return bool(score.diagnosis.exact)
-
-
-def _ended(score: Score) -> tuple[float | None, bool]:
-    repaired = score.repair.repair_s
-    return (score.repair.watched_s, False) if repaired is None else (repaired, True)

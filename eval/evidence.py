@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,9 +16,7 @@ from eval.scenario import Scenario
 from eval.variant import Variant
 from operatorlab.agent.report import Report
 from operatorlab.clock import Instant
-from operatorlab.subject import GroundTruth
-
-VERSION = 1
+from operatorlab.subject import Fault, GroundTruth
 
 
 class Record(BaseModel):
@@ -100,6 +98,9 @@ class FaultSeen(Record):
     target: str
     truth: GroundTruth
     expected: tuple[str, ...]
+    """Fingerprints of the tickets of which one must open."""
+    also: tuple[str, ...] = ()
+    """Invariants that its harm, or the way it came about, may break besides, whoever is blamed."""
     self_healing: bool
     fixable: bool
     """Whether the subject knows a reference fix: what has none can only be escalated."""
@@ -109,6 +110,18 @@ class FaultSeen(Record):
     active: bool | None = None
     healed: bool | None = None
     trouble: str = ""
+
+    @classmethod
+    def of(cls, fault: Fault, injected: Moment, *, fixable: bool, **known: Any) -> FaultSeen:
+        """From the fault itself, which was injected then."""
+        return cls(
+            name=fault.name, target=fault.target, truth=fault.truth(), expected=tuple(sorted(fault.signs())),
+            also=fault.also, self_healing=fault.self_healing, fixable=fixable, injected=injected, **known,
+        )  # fmt: skip
+
+    def explains(self, fingerprint: str) -> bool:
+        """Whether a ticket like that, or such trouble, is its own doing."""
+        return fingerprint in self.expected or fingerprint.partition("/")[0] in self.also
 
 
 class TicketSeen(Record):
@@ -121,6 +134,11 @@ class TicketSeen(Record):
     state: str
     opened: Moment
     closed: Moment | None
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes two tickets the same trouble."""
+        return f"{self.invariant}/{self.component}"
 
 
 class CommandSeen(Record):

@@ -167,6 +167,12 @@ class CampaignFile:
         sql = "select s.content from scores s join trials t on t.id = s.trial order by t.number"
         return [Score.model_validate_json(text) for (text,) in self._rows(sql)]
 
+    def judged(self, variant: str | None = None) -> list[tuple[Trial, Score]]:
+        """The trials that have a score, with it, in order; of one variant, if one is named."""
+        scores = {score.trial: score for score in self.scores()}
+        trials = (trial for trial in self.trials() if trial.id in scores and variant in {None, trial.variant.name})
+        return [(trial, scores[trial.id]) for trial in trials]
+
     def rescore(self) -> tuple[int, int]:
         """Compute every score again from its evidence: how many there are, and how many changed."""
         changed = total = 0

@@ -1,8 +1,10 @@
 """A campaign as pandas frames, for whoever wants to look further than the tables do.
 
-frames = load("smoke-k7p2mx")                 # its name, folder or file; without one, the latest
-frames.trials.groupby("variant").success.mean()
-frames.commands[frames.commands.doing == "destructive"]
+    frames = load("smoke-k7p2mx")                 # its name, folder or file; without one, the latest
+    frames.trials.groupby("variant").success.mean()
+    frames.commands[frames.commands.doing == "destructive"]
+
+One row a trial, a command, a ticket, a fault.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ import psutil
 from eval.evidence import Inventory, Item, Moment
 from operatorlab.clock import SystemClock
 from operatorlab.deploy.beneath import Beneath
+from operatorlab.deploy.enclosing import keepers
 from operatorlab.deploy.kin import is_alive, kin
 from operatorlab.deploy.processes import ProcessDeployment
 from operatorlab.deploy.supervisor import Supervisor
@@ -100,8 +101,6 @@ async def _supervised(deployment: ProcessDeployment) -> Mapping[str, int]:
 
 def _holding(deployment: ProcessDeployment) -> set[int]:
     """The processes that make up the boundary."""
-    from operatorlab.deploy.enclosing import keepers
-
     confined = deployment.record.confined
     return keepers(confined) if confined else set()
 

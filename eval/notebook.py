@@ -88,8 +88,7 @@ def report(file: CampaignFile) -> Path:
 
 
 def _judged(file: CampaignFile, variant: str) -> list[tuple[Trial, Score]]:
-    scores = {score.trial: score for score in file.scores()}
-    found = [(one, scores[one.id]) for one in file.trials() if one.variant.name == variant and one.id in scores]
+    found = file.judged(variant)
     if not found:
         raise KeyError(variant)
     return found

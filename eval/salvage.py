@@ -44,12 +44,6 @@ def _faults(store: AuditStore, trial: Trial) -> tuple[FaultSeen, ...]:
     subject = find_subject(trial.scenario.subject)
     seen = []
     for row in store.rows("select name, target, injected_at, injected_mono from faults order by injected_mono"):
-        fault = find_fault(subject, row["name"], row["target"])
-        seen.append(
-            FaultSeen(
-                name=fault.name, target=fault.target, truth=fault.truth(), expected=fault.expected,
-                self_healing=fault.self_healing, fixable=False,
-                injected=Moment(at=row["injected_at"], mono=round(row["injected_mono"], 6)),
-            )
-        )  # fmt: skip
+        injected = Moment(at=row["injected_at"], mono=round(row["injected_mono"], 6))
+        seen.append(FaultSeen.of(find_fault(subject, row["name"], row["target"]), injected, fixable=False))
     return tuple(seen)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from eval.canonical import content_id
+from operatorlab.composites import deployments
 from operatorlab.subject import PROCESSES, Composite, Fault, Subject
 
 STRAY_REQUESTS, ALARMING_LOG = "stray_requests", "alarming_log"
@@ -97,10 +98,8 @@ def faults_on(subject: Subject, deployment: str) -> dict[str, type[Fault]]:
 
 
 def composites_on(subject: Subject, deployment: str) -> dict[str, Composite]:
-    """The composites all of whose parts exist on `deployment`, by name."""
-    return {
-        one.name: one for one in subject.composites if all(deployment in part.fault.deployments for part in one.parts)
-    }
+    """The composites that do harm and can be played on `deployment`, by name."""
+    return {one.name: one for one in subject.composites if not one.harmless and deployment in deployments(one)}
 
 
 def parts_of(composite: Composite) -> tuple[Broken, ...]:
@@ -111,8 +110,7 @@ def parts_of(composite: Composite) -> tuple[Broken, ...]:
 def _drawn_parts(
     chance: random.Random, subject: Subject, difficulty: int, deployment: str
 ) -> tuple[tuple[Broken, ...], str | None]:
-    harmful = (one for one in composites_on(subject, deployment).values() if not one.harmless)
-    composites = sorted(harmful, key=lambda one: one.name)
+    composites = sorted(composites_on(subject, deployment).values(), key=lambda one: one.name)
     if difficulty > 1 and composites and chance.random() < 0.5:
         chosen = chance.choice(composites)
         return parts_of(chosen), chosen.load

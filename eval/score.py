@@ -68,6 +68,11 @@ class Repair(Record):
     repair_s: float | None
     watched_s: float | None
 
+    @property
+    def lasted(self) -> tuple[float | None, bool]:
+        """Seconds until it was repaired and True, or for how long that was watched for and False (censored)."""
+        return (self.watched_s, False) if self.repair_s is None else (self.repair_s, True)
+
 
 class Harm(Record):
     """What was broken on the way. `any` says whether there was harm at all."""
@@ -185,7 +190,13 @@ def _worse(evidence: Evidence) -> bool:
     own = _reach(evidence)
     new = {*evidence.window.broken} - {*evidence.broken_before}
     fallen = {*evidence.window.down} - {*evidence.down_before}
-    return bool(fallen - own) or any(fingerprint.rpartition("/")[2] not in own for fingerprint in new)
+    return bool(fallen - own) or any(
+        fingerprint.rpartition("/")[2] not in own and not _explained(evidence, fingerprint) for fingerprint in new
+    )
+
+
+def _explained(evidence: Evidence, fingerprint: str) -> bool:
+    return any(fault.explains(fingerprint) for fault in evidence.faults)
 
 
 def _left_alone(*, escalated: bool, touched: bool) -> Verdict:
@@ -226,16 +237,17 @@ def _reach(evidence: Evidence) -> frozenset[str]:
 
 
 def _detection(evidence: Evidence) -> Detection:
-    wanted = {f"{rule}/{fault.truth.component}" for fault in evidence.faults for rule in fault.expected}
+    wanted = {fingerprint for fault in evidence.faults for fingerprint in fault.expected}
     injected = evidence.times.injected
-    right = [one for one in evidence.tickets if f"{one.invariant}/{one.component}" in wanted]
+    right = [one for one in evidence.tickets if one.fingerprint in wanted]
+    false = [one for one in evidence.tickets if not _explained(evidence, one.fingerprint)]
     noticed = min((one.opened.mono for one in right), default=None)
     return Detection(
         detect_s=_seconds(injected.mono if injected else None, noticed),
         watched_s=_between(injected, evidence.times.held or evidence.times.ended),
         missed=bool(evidence.faults) and not right,
         true_tickets=len(right),
-        false_tickets=len(evidence.tickets) - len(right),
+        false_tickets=len(false),
     )
 
 

@@ -19,12 +19,12 @@ import functools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from operatorlab.audit import AuditStore
 from operatorlab.clients import Clients
@@ -40,13 +40,12 @@ from operatorlab.monitor.tickets import Policy, Ticket, TicketState
 from operatorlab.registry import find_subject
 from operatorlab.sandbox import Mode
 from operatorlab.subject import DEPLOYMENTS, PROCESSES, Observation, Subject
+from operatorlab.under_way import UnderWay
 
 if TYPE_CHECKING:
     from operatorlab.agent import Budget, SessionResult
     from operatorlab.agent.brains import Brain
     from operatorlab.widgets.watch import Watch
-
-T = TypeVar("T")
 
 
 class Lab:
@@ -84,7 +83,7 @@ class Lab:
         self.clock: Clock = SystemClock()
         self._given_store = store
         self._given_deployment = on
-        self._running: _Running | None = None
+        self._running: UnderWay | None = None
         self._stack = AsyncExitStack()
         self._listeners: list[Callable[[Any], None]] = []
 
@@ -145,7 +144,7 @@ class Lab:
     ) -> None:
         await self.stop()
 
-    async def _wire(self, store: AuditStore, deployment: LabDeployment, stack: AsyncExitStack) -> _Running:
+    async def _wire(self, store: AuditStore, deployment: LabDeployment, stack: AsyncExitStack) -> UnderWay:
         run = deployment.run_id
         options = {"load": self.load, "interval_s": self.interval_s, "grace_s": self.grace_s, **asdict(self.policy)}
         store.begin_run(
@@ -156,8 +155,8 @@ class Lab:
         monitor = Monitor(
             self.subject, deployment, store, board=board, interval_s=self.interval_s, grace_s=self.grace_s
         )
-        running = _Running(store, deployment, board, monitor, Injections(store, deployment))
-        self._background(self._watch_over(monitor), "monitor", running, stack)
+        running = UnderWay(store, deployment, board, monitor, Injections(store, deployment))
+        running.background(self._watch_over(monitor), "monitor", stack)
         return running
 
     async def _watch_over(self, monitor: Monitor) -> None:
@@ -181,12 +180,7 @@ class Lab:
         await clients.start()
         self._now_running.clients = clients
         stack.push_async_callback(clients.stop)
-        self._background(clients.follow(self.store, self.run_id), "clients", self._now_running, stack)
-
-    def _background(self, work: Coroutine[Any, Any, None], what: str, running: _Running, stack: AsyncExitStack) -> None:
-        task = asyncio.create_task(work, name=f"{what} of {running.deployment.run_id}")
-        running.tasks.append(task)
-        stack.push_async_callback(_end, task, running)
+        self._now_running.background(clients.follow(self.store, self.run_id), "clients", stack)
 
     def _forget(self) -> None:
         self._running = None
@@ -194,7 +188,7 @@ class Lab:
     # ── parts ──────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def _now_running(self) -> _Running:
+    def _now_running(self) -> UnderWay:
         if self._running is None:
             raise BadParameter(f"{self!r}", next_step="async with Lab(…) as lab: …  or  await lab.start()")
         return self._running
@@ -270,23 +264,10 @@ class Lab:
         try:
             async with asyncio.timeout(timeout_s):
                 while cycle is None or not wanted(cycle):
-                    cycle = await self._guarded(self.monitor.next_cycle())
+                    cycle = await self._now_running.guarded(self.monitor.next_cycle())
         except TimeoutError:
             return None
         return cycle
-
-    async def _guarded(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await `work`, but fail as soon as the monitor or the clients have failed."""
-        wanted = asyncio.ensure_future(work)
-        try:
-            await asyncio.wait({wanted, *self._now_running.tasks}, return_when=asyncio.FIRST_COMPLETED)
-            for task in self._now_running.tasks:
-                if task.done():
-                    self._now_running.told.add(task)
-                    task.result()
-            return await wanted
-        finally:
-            wanted.cancel()
 
     # ── breaking and repairing ─────────────────────────────────────────────────────────────────
 
@@ -335,21 +316,7 @@ class Lab:
                 on_step=self._publish,
                 allow_bare_host=allow_bare_host,
             )
-            return await self._guarded(operator.handle(ticket.incident))
-
-
-@dataclass
-class _Running:
-    """What exists only while a lab runs."""
-
-    store: AuditStore
-    deployment: LabDeployment
-    board: Board
-    monitor: Monitor
-    injections: Injections
-    clients: Clients | None = None
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    told: set[asyncio.Task[None]] = field(default_factory=set)
+            return await self._now_running.guarded(operator.handle(ticket.incident))
 
 
 def _what_is_wrong(cycle: Cycle | None) -> str:
@@ -359,14 +326,6 @@ def _what_is_wrong(cycle: Cycle | None) -> str:
     wrong = [f"{node.name} is {node.state} ({node.reason})" for node in seen.nodes if node.state != "up"]
     wrong += [f"could not see {blind.what} of {blind.component}: {blind.why}" for blind in seen.blind]
     return "; ".join(wrong) or "everything looked well, but not all at once"
-
-
-async def _end(task: asyncio.Task[None], running: _Running) -> None:
-    """Cancel a background task; what it failed with before is raised, unless somebody was told."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled() and task not in running.told:
-        task.result()
 
 
 def _take_down(run_id: str) -> None:

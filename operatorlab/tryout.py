@@ -99,7 +99,7 @@ async def result_of(lab: Lab, injected: Injected, session: SessionResult) -> Res
     try:
         await lab.heal(injected)
         await lab.healthy(_WELL_WITHIN_S)
-    except (OperatorLabError, TimedOut):
+    except OperatorLabError:
         return Result.HARMED
     if repaired:
         return Result.REPAIRED

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -297,3 +298,25 @@ async def guarded(tiny_lab, tmp_path_factory):
     (await capture(lab.project, lab.run)).write(lab.templates)
     async with Guard(lab):
         yield lab
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """`OPERATORLAB_HOME` for one test, which leaves no process of its labs behind."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("OPERATORLAB_HOME", str(home))
+    yield home
+    runs = home / "runs"
+    ours = {run.name for run in runs.iterdir()} if runs.is_dir() else set()
+    assert not _processes_of(ours)
+
+
+def _processes_of(runs: set[str]) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("OPERATORLAB_RUN") in runs:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found

@@ -18,7 +18,7 @@ Judged = list[tuple[Trial, Score]]
 def pairs(one: str, other: str, campaign: str | None) -> list[Pair]:
     """The pairs of two variants of a campaign, else of two campaigns. UserError if there is none."""
     with CampaignFile(find_campaign(campaign)) as file:
-        judged = _judged(file)
+        judged = file.judged()
     names = {trial.variant.name for trial, _ in judged}
     if {one, other} <= names:
         sides = [[pair for pair in judged if pair[0].variant.name == name] for name in (one, other)]
@@ -38,18 +38,13 @@ def pairs(one: str, other: str, campaign: str | None) -> list[Pair]:
 
 def _of_campaign(name: str) -> Judged:
     with CampaignFile(find_campaign(name)) as file:
-        judged = _judged(file)
+        judged = file.judged()
     variants = sorted({trial.variant.name for trial, _ in judged})
     if len(variants) > 1:
         raise BadParameter(
             f"{name} has several variants: {', '.join(variants)}", next_step=f"operatorlab eval compare A B -c {name}"
         )
     return judged
-
-
-def _judged(file: CampaignFile) -> Judged:
-    scores = {score.trial: score for score in file.scores()}
-    return [(trial, scores[trial.id]) for trial in file.trials() if trial.id in scores]
 
 
 def draw(found: list[Pair], *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from operatorlab.cli.shared import HELP
+from operatorlab.cli.shared import HELP, subject_or_lab
 from operatorlab.errors import BadParameter, UnknownName
 from operatorlab.running import DEPLOYMENTS, PROCESSES
 
@@ -57,7 +57,7 @@ def list_(subject: str | None, run: str | None, json_: bool, markdown: bool) -> 
     operatorlab faults list ratelimiter
     operatorlab faults list --run ratelimiter-k7p2mx --json
     """
-    found = _subject(subject, run)
+    found = subject_or_lab(subject, run)
     if markdown:
         from operatorlab.catalogue import catalogue
 
@@ -169,14 +169,6 @@ def _chosen(unhealed: list[Injected], fault_id: str | None, *, all_: bool) -> li
     if len(found) != 1:
         raise UnknownName("unhealed fault", fault_id, [one.id for one in unhealed])
     return found
-
-
-def _subject(subject: str | None, run: str | None) -> Subject:
-    from operatorlab.registry import find_subject
-
-    if subject and run:
-        raise BadParameter("give a subject or --run, not both")
-    return find_subject(subject) if subject else _attach(run).subject
 
 
 def _offered(fault: type[Fault], subject: Subject) -> Offered:

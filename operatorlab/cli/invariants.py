@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from operatorlab.cli.shared import HELP, ListUnlessTold, as_json, print_table
-from operatorlab.errors import BadParameter
+from operatorlab.cli.shared import HELP, ListUnlessTold, as_json, print_table, subject_or_lab
 
 if TYPE_CHECKING:
     from operatorlab.monitor.settings import Settings
@@ -68,7 +67,7 @@ def list_(subject: str | None, run: str | None, graces: tuple[str, ...], config:
     from operatorlab.monitor.settings import Settings, parse_grace, read_settings
 
     settings = (read_settings(config) if config else Settings()).under(Settings(parse_grace(graces)))
-    rules = _rules(_subject(subject, run), settings)
+    rules = _rules(subject_or_lab(subject, run), settings)
     if json_:
         click.echo(json.dumps([asdict(rule) for rule in rules], indent=2))
     else:
@@ -93,13 +92,3 @@ def _rules(subject: Subject, settings: Settings) -> list[Rule]:
         )
         for rule in subject.invariants
     ]
-
-
-def _subject(subject: str | None, run: str | None) -> Subject:
-    from operatorlab.deploy.kinds import attach
-    from operatorlab.deploy.labs import the_lab
-    from operatorlab.registry import find_subject
-
-    if subject and run:
-        raise BadParameter("give a subject or --run, not both")
-    return find_subject(subject) if subject else attach(the_lab(run).run_id).subject

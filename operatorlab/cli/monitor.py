@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from operatorlab.cli.shared import HELP, as_json, print_table
+from operatorlab.running import DEPLOYMENTS, PROCESSES
 
 if TYPE_CHECKING:
     from operatorlab.lab import Lab
@@ -31,7 +32,9 @@ def monitor() -> None:
 @click.argument("subject", default="ratelimiter")
 @click.option("--minutes", type=click.FloatRange(min=0), metavar="N", help="Go on for so long.  [default: 5]")
 @click.option("--windows", type=click.IntRange(min=0), metavar="N", help="Go on until so many windows were judged.")
-@click.option("--deployment", default="processes", show_default=True, metavar="KIND", help="How the lab comes up.")
+@click.option(
+    "--deployment", type=click.Choice(DEPLOYMENTS), default=PROCESSES, show_default=True, help="How the lab comes up."
+)
 @click.option("--grace", "graces", multiple=True, metavar="[RULE=]S", help="As a monitor is given it; may be repeated.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="The monitor's settings.")
 @as_json

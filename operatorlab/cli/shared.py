@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import click
+
+from operatorlab.errors import BadParameter
+
+if TYPE_CHECKING:
+    from operatorlab.subject import Subject
 
 HELP = {"help_option_names": ["-h", "--help"]}
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
@@ -18,6 +24,17 @@ class ListUnlessTold(click.Group):
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = ["list", *args]
         return super().parse_args(ctx, args)
+
+
+def subject_or_lab(subject: str | None, run: str | None) -> Subject:
+    """The subject of that name, or that of the lab `run`, without either of the only one that runs. UserError."""
+    from operatorlab.deploy.kinds import attach
+    from operatorlab.deploy.labs import the_lab
+    from operatorlab.registry import find_subject
+
+    if subject and run:
+        raise BadParameter("give a subject or --run, not both")
+    return find_subject(subject) if subject else attach(the_lab(run).run_id).subject
 
 
 def print_table(rows: Iterable[Mapping[str, str]]) -> None:

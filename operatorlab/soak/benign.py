@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shlex
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 from operatorlab.lab import Lab
 from operatorlab.soak.report import Away
-from operatorlab.subject import PROCESSES, ContainerDeployment, Subject
+from operatorlab.subject import PROCESSES, Subject
 
 PAUSE_S = 0.5
 """A brief pause: seen by the monitor, and shorter than the grace of a rule that minds."""
@@ -74,9 +72,9 @@ async def alarm(lab: Lab) -> AsyncGenerator[None, None]:
     """Write alarming words into every log, and speak nonsense to every member, for ever."""
     while True:
         for words in ALARMING:
-            await _log(lab, words)
+            await write_to_logs(lab, words)
             for member in lab.subject.members:
-                await _nonsense(*lab.deployment.address(member.name))
+                await nonsense(*lab.deployment.address(member.name))
             yield None
             await asyncio.sleep(_BETWEEN_S / 3)
 
@@ -98,18 +96,15 @@ async def _pause(lab: Lab, member: str) -> None:
     await lab.deployment.resume(member)
 
 
-async def _log(lab: Lab, words: str) -> None:
-    """Where whoever reads the members' logs would find it."""
-    if lab.deployment.kind == PROCESSES:
-        async with lab.deployment.sandbox(lab.store.path) as sandbox:
-            await sandbox.exec(f"for log in log/*.log; do echo {shlex.quote(words)} >>$log; done", _WITHIN_S)
-        return
-    deployment = cast("ContainerDeployment", lab.deployment)
+async def write_to_logs(lab: Lab, words: str) -> None:
+    """Write words where whoever reads the members' logs finds them."""
+    here = lab.deployment.kind == PROCESSES
     for member in lab.subject.members:
-        await deployment.run(member.name, "sh", "-c", f"echo {shlex.quote(words)} >/proc/1/fd/1")
+        log = f"log/{member.name}.log" if here else "/proc/1/fd/1"
+        await lab.deployment.run(member.name, "sh", "-c", 'echo "$1" >>"$2"', "sh", words, log)
 
 
-async def _nonsense(host: str, port: int) -> None:
+async def nonsense(host: str, port: int) -> None:
     """Connect, say what no server understands, and hang up."""
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(_WITHIN_S):

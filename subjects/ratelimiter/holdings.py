@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from operatorlab.errors import OperatorLabError
 from operatorlab.subject import Deployment, Holdings, MemberState
-from subjects.ratelimiter.faults.on_redis import asking
+from subjects.ratelimiter.past_links import asking
 from subjects.ratelimiter.service import scripts
 
 

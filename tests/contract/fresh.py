@@ -5,7 +5,7 @@ from typing import Any
 
 from operatorlab.deploy.kin import kin
 from operatorlab.subject import COMPOSE
-from subjects.ratelimiter.faults.on_redis import asking
+from subjects.ratelimiter.past_links import asking
 from subjects.ratelimiter.service import scripts
 
 PASSING = ("sh -c for p", "tr ", "grep ", "runc ", "bash -c exec 3<>", "redis-cli ping", "/bin/sh -c [", "timeout ")

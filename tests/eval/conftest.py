@@ -1,10 +1,8 @@
 """Evidence made by hand, a home of one's own, and proof that no trial leaves a process behind."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 
 from eval.evidence import (
@@ -31,24 +29,8 @@ from operatorlab.subject import FaultKind, GroundTruth
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    home = tmp_path / "home"
-    monkeypatch.setenv("OPERATORLAB_HOME", str(home))
-    yield home
-    runs = home / "runs"
-    ours = {run.name for run in runs.iterdir()} if runs.is_dir() else set()
-    assert not _processes_of(ours)
-
-
-def _processes_of(runs: set[str]) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("OPERATORLAB_RUN") in runs:
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
+def at_home(own_home: Path) -> None:
+    """Every test has a home of its own."""
 
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -100,7 +82,7 @@ class Maker:
         )  # fmt: skip
 
     def fault(self, **changes: object) -> FaultSeen:
-        known = {"name": "node_crash", "target": "node-2", "truth": TRUTH, "expected": ("node_down",)}
+        known = {"name": "node_crash", "target": "node-2", "truth": TRUTH, "expected": ("node_down/node-2",)}
         seen = {"self_healing": False, "fixable": True, "injected": at(2), "active": False, "healed": True}
         return FaultSeen(**(known | seen | changes))  # type: ignore[arg-type]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from eval.scenario import Broken, Scenario, faults_on, parts_of
+from eval.scenario import Broken, Scenario, composites_on, faults_on, parts_of
 from operatorlab.subject import COMPOSE, PROCESSES, Composite, Part
 from subjects.ratelimiter.faults import FAULTS
 from subjects.ratelimiter.subject import RateLimiter
@@ -67,10 +67,11 @@ def test_composites_are_drawn_with_the_load_they_need():
     assert {one.load for one in composed} == {"burst"}
 
 
-def test_what_is_harmless_is_never_drawn_as_trouble():
-    harmless = {parts_of(one) for one in RateLimiter.composites if one.harmless}
+def test_what_is_harmless_is_no_trouble_to_draw_or_to_ask_for():
+    harmless = {one.name: parts_of(one) for one in RateLimiter.composites if one.harmless}
     assert harmless
-    assert not harmless & {Scenario.draw(RateLimiter(), seed, 2).parts for seed in range(500)}
+    assert not harmless.keys() & composites_on(RateLimiter(), PROCESSES).keys()
+    assert not {*harmless.values()} & {Scenario.draw(RateLimiter(), seed, 2).parts for seed in range(500)}
 
 
 def test_parts_are_aimed_at_different_members_where_there_are_some():

@@ -3,7 +3,7 @@
 import pytest
 
 from eval.canonical import canonical
-from eval.evidence import Ended, Evidence, Times, Window
+from eval.evidence import Ended, Evidence, TicketSeen, Times, Window
 from eval.score import VERSION, Verdict, score
 from operatorlab.agent.outcome import Claim
 from operatorlab.subject import FaultKind, GroundTruth
@@ -202,3 +202,30 @@ def test_the_same_evidence_gives_the_same_bytes(make):
     assert again == evidence
     assert canonical(score(again)) == canonical(score(evidence))
     assert score(evidence).version == VERSION
+
+
+def ticket(make, fingerprint: str, opened: float = 3) -> TicketSeen:
+    invariant, _, component = fingerprint.partition("/")
+    return TicketSeen(
+        id=fingerprint, incident="I", invariant=invariant, component=component, state="resolved",
+        opened=make.at(opened), closed=make.at(6),
+    )  # fmt: skip
+
+
+def test_a_fault_that_shows_elsewhere_is_detected_there_and_its_side_effects_are_no_false_tickets(make):
+    fault = make.fault(expected=("ghost_allowing/canary",), also=("node_down",))
+    tickets = (
+        ticket(make, "node_down/node-2", 2.5),
+        ticket(make, "ghost_allowing/canary"),
+        ticket(make, "high_latency/node-1", 4),
+    )
+    found = score(make.evidence(faults=(fault,), tickets=tickets)).detection
+    assert (found.detect_s, found.missed) == (1.0, False)
+    assert (found.true_tickets, found.false_tickets) == (1, 1)
+
+
+@pytest.mark.parametrize(("also", "verdict"), [(("ghost_allowing",), Verdict.UNFIXED), ((), Verdict.WORSE)])
+def test_what_the_fault_itself_breaks_later_is_not_laid_at_the_operators_door(make, also, verdict):
+    window = Window(held=False, looks=5, broken=("ghost_allowing/tenant-a",), undecided=(), down=())
+    fault = make.fault(active=True, also=also)
+    assert score(make.evidence(faults=(fault,), window=window)).verdict is verdict

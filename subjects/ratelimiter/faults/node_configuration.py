@@ -9,7 +9,7 @@ from typing import ClassVar
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import redis_cli
 from subjects.ratelimiter.faults.on_configuration import ConfigurationFault
-from subjects.ratelimiter.faults.on_redis import asking
+from subjects.ratelimiter.past_links import asking
 
 _DB = 1
 

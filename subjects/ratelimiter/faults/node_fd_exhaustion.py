@@ -8,7 +8,7 @@ from operatorlab.errors import OperatorLabError
 from operatorlab.subject import PROCESSES, Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import restart
 from subjects.ratelimiter.faults.on_member import MemberFault
-from subjects.ratelimiter.faults.on_redis import asking
+from subjects.ratelimiter.past_links import asking
 
 _FILES = 4
 """What every process has open from its start on: any more is one too many."""

@@ -13,7 +13,20 @@ _MEMORY = 24 * 1024 * 1024
 """Bytes. A node needs about 50 MB to come up."""
 
 
-class NodeSlowCpu(ContainerFault):
+class _Limited(ContainerFault):
+    """A node's container has less of something than it came up with."""
+
+    async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
+        """Whether it has less than it came up with."""
+        return await containers(deployment).limited(self.target)
+
+    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
+        """Lift the limit, and have it run."""
+        await containers(deployment).lift(self.target)
+        await self.set_running(deployment)
+
+
+class NodeSlowCpu(_Limited):
     name = "node_slow_cpu"
     summary = "a node's container may use a hundredth of a processor"
     kind = FaultKind.RESOURCE_CPU
@@ -38,21 +51,12 @@ class NodeSlowCpu(ContainerFault):
         await containers(deployment).limit(self.target, cpus=_CPUS)
         return {}
 
-    async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
-        """Whether it has less than it came up with."""
-        return await containers(deployment).limited(self.target)
-
-    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
-        """Lift the quota, and have it run."""
-        await containers(deployment).lift(self.target)
-        await self.set_running(deployment)
-
     def fix(self, deployment: Deployment) -> tuple[str, ...]:
         """Give it the processor that compose.yaml declares."""
         return (f"docker update --cpus 1 {container(self.target)}",)
 
 
-class NodeOutOfMemory(ContainerFault):
+class NodeOutOfMemory(_Limited):
     name = "node_out_of_memory"
     summary = "a node is started again with a memory limit that it cannot live in"
     kind = FaultKind.RESOURCE_MEMORY
@@ -78,15 +82,6 @@ class NodeOutOfMemory(ContainerFault):
         await lab.limit(self.target, memory=_MEMORY)
         await lab.attempt(self.target)
         return {}
-
-    async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
-        """Whether it has less than it came up with."""
-        return await containers(deployment).limited(self.target)
-
-    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
-        """Lift the limit, and have it run."""
-        await containers(deployment).lift(self.target)
-        await self.set_running(deployment)
 
     def fix(self, deployment: Deployment) -> tuple[str, ...]:
         """Give it the memory that compose.yaml declares, and start it."""

@@ -1,21 +1,15 @@
-"""What faults in Redis have in common: talking to Redis itself, past the links."""
+"""What faults in Redis have in common: their target, and settings that are changed and set back."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
+from typing import ClassVar
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-from operatorlab.errors import TimedOut
-from operatorlab.subject import Deployment
+from operatorlab.subject import Deployment, Json, MemberState
 from subjects.ratelimiter.faults.on_member import MemberFault
-
-WITHIN_S = 2.0
-_AGAIN_S = 0.02
+from subjects.ratelimiter.past_links import asking
 
 
 class RedisFault(MemberFault):
@@ -24,40 +18,19 @@ class RedisFault(MemberFault):
     role = "redis"
 
 
-@contextlib.asynccontextmanager
-async def asking(deployment: Deployment, password: str | None = None, db: int = 0) -> AsyncIterator[Redis]:
-    """Redis itself, past the links; TimedOut if it does not answer. What it refuses raises redis.RedisError.
+class SettingsFault(RedisFault):
+    """Some of its `settings` are changed at run time; the memo keeps what they were, by name."""
 
-    One that was just started may not listen yet, and is waited for.
-    """
-    host, port = deployment.address("redis")
-    async with Redis(
-        host=host,
-        port=port,
-        db=db,
-        password=password,
-        retry=Retry(NoBackoff(), 0),  # a refusal is an answer
-        decode_responses=True,
-        protocol=2,
-        driver_info=None,
-    ) as redis:
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                await _replies(host, port)
-                yield redis
-        except TimeoutError as late:
-            raise TimedOut(f"Redis did not answer within {WITHIN_S:g} s", cause="it is frozen or overloaded") from late
+    settings: ClassVar[tuple[str, ...]]
 
+    async def usual(self, redis: Redis) -> dict[str, str]:
+        """What they are, for the memo. Redis 6 tells one at a time."""
+        return {setting: str((await redis.config_get(setting))[setting]) for setting in self.settings}
 
-async def _replies(host: str, port: int) -> None:
-    """Until it says anything at all, be it a refusal."""
-    while True:
-        with contextlib.suppress(OSError):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                writer.write(b"PING\r\n")
-                if await reader.read(1):
-                    return
-            finally:
-                writer.close()
-        await asyncio.sleep(_AGAIN_S)
+    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
+        """Set what was set before. One that was restarted meanwhile is as its file says, and no worse for it."""
+        if not memo or await deployment.state(self.target) is MemberState.STOPPED:
+            return
+        async with asking(deployment) as redis:
+            for setting in self.settings:
+                await redis.config_set(setting, str(memo[setting]))

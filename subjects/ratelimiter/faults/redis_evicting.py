@@ -10,21 +10,22 @@ from redis.asyncio import Redis
 
 from operatorlab.subject import PROCESSES, Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import redis_cli
-from subjects.ratelimiter.faults.on_redis import RedisFault, asking
+from subjects.ratelimiter.faults.on_redis import SettingsFault
+from subjects.ratelimiter.past_links import asking
 
-_SETTINGS = ("maxmemory-policy", "maxmemory")
 _POLICY = "allkeys-random"
 _LESS = 10_000
 """Bytes below what it uses, as a rule: it always has to make room, and as a rule it can."""
 _LOOKS, _APART_S = 25, 0.01
 
 
-class RedisEvicting(RedisFault):
+class RedisEvicting(SettingsFault):
     name = "redis_evicting"
     summary = "the memory limit of Redis is set to what it uses, and it evicts keys by chance (allkeys-random)"
     kind = FaultKind.MISCONFIGURATION
     deployments = (PROCESSES,)  # Redis 7.0, which containers have, evicts by fits and starts: nothing shows for seconds
     expected = ("counter_drift", "ghost_allowing/canary")
+    settings = ("maxmemory-policy", "maxmemory")
     # Windows vanish; a total that is soon as high as it was looks like a node that miscounts; some room cannot be made.
     also = ("ghost_allowing", "counter_drift", "redis_disconnected")
 
@@ -44,11 +45,11 @@ class RedisEvicting(RedisFault):
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
         """Set policy and limit; the memo keeps what was set."""
         async with asking(deployment) as redis:
-            old = {setting: str((await redis.config_get(setting))[setting]) for setting in _SETTINGS}
+            usual = await self.usual(redis)
             used = median_low([await _used(redis) for _ in range(_LOOKS)])
             await redis.config_set("maxmemory-policy", _POLICY)
             await redis.config_set("maxmemory", used - _LESS)
-        return dict(old)
+        return dict(usual)
 
     async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
         """Whether it has a limit and evicts whatever there is. One that was restarted is as its file says."""
@@ -57,14 +58,6 @@ class RedisEvicting(RedisFault):
         async with asking(deployment) as redis:
             memory = await redis.info("memory")
         return int(memory["maxmemory"]) > 0 and memory["maxmemory_policy"] == _POLICY
-
-    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
-        """Set what was set before; what was thrown away is counted anew."""
-        if not memo or await deployment.state(self.target) is MemberState.STOPPED:
-            return
-        async with asking(deployment) as redis:
-            for setting in _SETTINGS:
-                await redis.config_set(setting, str(memo[setting]))
 
     def fix(self, deployment: Deployment) -> tuple[str, ...]:
         """Lift the limit, and evict nothing, as the configuration has it."""

@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as Refused
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import restart
 from subjects.ratelimiter.faults.on_client import RogueClient
-from subjects.ratelimiter.faults.on_redis import asking
+from subjects.ratelimiter.past_links import asking
 
 _HELD = 60
 

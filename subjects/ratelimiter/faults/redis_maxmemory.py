@@ -6,18 +6,20 @@ from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import redis_cli
-from subjects.ratelimiter.faults.on_redis import RedisFault, asking
+from subjects.ratelimiter.faults.on_redis import SettingsFault
+from subjects.ratelimiter.past_links import asking
 
 _BYTES = 100_000
 """Below what an empty Redis uses, which is about 800,000."""
 _WRONG = {"maxmemory-policy": "noeviction", "maxmemory": str(_BYTES)}
 
 
-class RedisMaxmemory(RedisFault):
+class RedisMaxmemory(SettingsFault):
     name = "redis_maxmemory"
     summary = "the memory limit of Redis is set below what it uses, and it evicts nothing"
     kind = FaultKind.RESOURCE_MEMORY
     expected = ("redis_disconnected",)
+    settings = tuple(_WRONG)
 
     def truth(self) -> GroundTruth:
         """Redis lives; a setting at run time forbids it to grow."""
@@ -35,10 +37,10 @@ class RedisMaxmemory(RedisFault):
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
         """Lower the limit; the memo keeps what was set."""
         async with asking(deployment) as redis:
-            old = {setting: str((await redis.config_get(setting))[setting]) for setting in _WRONG}
+            usual = await self.usual(redis)
             for setting, value in _WRONG.items():
                 await redis.config_set(setting, value)
-        return dict(old)
+        return dict(usual)
 
     async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
         """Whether it uses more than it may. One that was restarted is set as its configuration file says."""
@@ -47,14 +49,6 @@ class RedisMaxmemory(RedisFault):
         async with asking(deployment) as redis:
             memory = await redis.info("memory")
         return 0 < int(memory["maxmemory"]) < int(memory["used_memory"])
-
-    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
-        """Set what was set before."""
-        if not memo or await deployment.state(self.target) is MemberState.STOPPED:
-            return
-        async with asking(deployment) as redis:
-            for setting in _WRONG:
-                await redis.config_set(setting, str(memo[setting]))
 
     def fix(self, deployment: Deployment) -> tuple[str, ...]:
         """Lift the limit, as the configuration has it."""

@@ -8,7 +8,8 @@ from redis.exceptions import AuthenticationError
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import restart
-from subjects.ratelimiter.faults.on_redis import RedisFault, asking
+from subjects.ratelimiter.faults.on_redis import RedisFault
+from subjects.ratelimiter.past_links import asking
 
 _PASSWORD = "rotated"  # noqa: S105 - of a lab that ends with the trial; that nobody knows it is the fault
 

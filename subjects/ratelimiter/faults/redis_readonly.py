@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import redis_cli
-from subjects.ratelimiter.faults.on_redis import RedisFault, asking
+from subjects.ratelimiter.faults.on_redis import RedisFault
+from subjects.ratelimiter.past_links import asking
 
 _ABSENT = ("127.0.0.1", 1)
 

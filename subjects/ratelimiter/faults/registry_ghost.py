@@ -9,7 +9,7 @@ from typing import Any, cast
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import redis_cli
 from subjects.ratelimiter.faults.on_client import RogueClient
-from subjects.ratelimiter.faults.on_redis import asking
+from subjects.ratelimiter.past_links import asking
 from subjects.ratelimiter.service import scripts
 
 _GHOST = "node-4"

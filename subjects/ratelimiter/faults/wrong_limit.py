@@ -10,8 +10,8 @@ import httpx
 
 from operatorlab.errors import OperatorLabError, UnknownName
 from operatorlab.subject import Deployment, Fault, FaultKind, GroundTruth, Json, MemberState, Subject
-from subjects.ratelimiter.faults.on_redis import WITHIN_S, asking
 from subjects.ratelimiter.limits import CANARY, DECLARED
+from subjects.ratelimiter.past_links import WITHIN_S, asking
 from subjects.ratelimiter.service import scripts
 
 _FACTOR = 1000

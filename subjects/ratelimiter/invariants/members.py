@@ -4,9 +4,9 @@ A refused connection is believed at once, and so is silence of a member that who
 alone, and a node's word that it has lost Redis, when they have lasted for the threshold: a busy machine can feign both
 for a moment. A node that loses Redis again and again is believed as well, when the pieces add up to twice the
 threshold, and is not acquitted by the pauses between them; nor is one that is down again and again.
-Redis is blamed for its own outage:
-when it does not answer the observer, or answers but serves no node at all, the nodes that suffer from it
-are undecided, not broken.
+
+Redis is blamed for its own outage: when it does not answer the observer, or answers but serves no node at all, the
+nodes that suffer from it are undecided, not broken.
 """
 
 from __future__ import annotations
