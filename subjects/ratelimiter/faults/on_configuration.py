@@ -53,11 +53,13 @@ class ConfigurationFault(MemberFault):
 
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Write the file as it was, and have a node run that has read it."""
-        if memo:
-            await self.write(deployment, str(memo["before"]))
-        if memo and await self.active(deployment, memo):
+        if not memo:
+            await self.set_running(deployment)
+            return
+        await self.write(deployment, str(memo["before"]))
+        told = await self._told(deployment)
+        if not told or self._is_wrong(told):  # one that says nothing may just be starting, with the wrong file
             await self.start_anew(deployment)
-        await self.set_running(deployment)
 
     def fix(self, deployment: Deployment) -> tuple[str, ...]:
         """Set the file right, and start the node with it."""
@@ -82,7 +84,11 @@ class ConfigurationFault(MemberFault):
             told = json.loads(text)
         except ValueError:
             return False
-        return isinstance(told, dict) and all(told.get(name) == value for name, value in self.wrong.items())
+        return (
+            bool(self.wrong)
+            and isinstance(told, dict)
+            and all(told.get(name) == value for name, value in self.wrong.items())
+        )
 
     async def _told(self, deployment: Deployment) -> str:
         """What the node says it was told at its start; nothing if it says nothing."""
