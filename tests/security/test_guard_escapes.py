@@ -1,5 +1,6 @@
 """Tries to get out through the guard. Each must fail, do nothing, and be on record."""
 
+import contextlib
 import json
 import socket
 
@@ -34,13 +35,12 @@ def talk(guarded, raw):
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(20)
         client.connect(str(guarded.socket))
-        client.sendall(raw)
         said = b""
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it may have its answer before all of it was said
+            client.sendall(raw)
+        with contextlib.suppress(ConnectionResetError):
             while chunk := client.recv(65536):
                 said += chunk
-        except ConnectionResetError:
-            pass
     head, _, body = said.partition(b"\r\n\r\n")
     return int(head.split(b" ")[1]), body.decode()
 
