@@ -10,7 +10,7 @@ _SYSTEM = """\
 # The system: a rate limiter
 
 Its clients ask `POST /check {{"key": "tenant-a"}}` before they do something, and go ahead only on `"allowed": true`.
-Three nodes (FastAPI) answer; they keep no state. All count in one Redis, in a sliding window of {window:g} s, by one
+Three nodes answer; they keep no state. All count in one Redis, in a sliding window of {window:g} s, by one
 atomic script that uses the clock of Redis. Clients spread their requests over the nodes.
 
 ## Members

@@ -14,7 +14,10 @@ import pytest
 import uvicorn
 from anthropic import AsyncAnthropic
 from anthropic.types.beta import BetaMessage
-from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from operatorlab.agent import Budget, Operator, Step
 from operatorlab.agent.prices import Price, price_of
@@ -231,16 +234,13 @@ class Endpoint:
     command: str = "touch up"
     seen: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
 
-    def app(self) -> FastAPI:
-        app = FastAPI()
-
-        @app.post("/v1/messages")
-        async def messages(request: Request) -> dict[str, Any]:
+    def app(self) -> Starlette:
+        async def messages(request: Request) -> Response:
             body = await request.json()
             self.seen.append((dict(request.headers), body))
-            return _answer(body, self.command)
+            return JSONResponse(_answer(body, self.command))
 
-        return app
+        return Starlette(routes=[Route("/v1/messages", messages, methods=["POST"])])
 
 
 def _answer(body: dict[str, Any], command: str) -> dict[str, Any]:

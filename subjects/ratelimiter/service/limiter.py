@@ -21,13 +21,15 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
 
 from subjects.ratelimiter.service import scripts
 from subjects.ratelimiter.service.config import DeclaredLimits, NodeConfig
 
 _CONNECTIONS = 32
 _REFUSED = f"Error {errno.ECONNREFUSED} connecting"  # redis-py keeps the cause in its text only
+_CODES: Mapping[type[Exception], str] = {ReadOnlyError: "READONLY", OutOfMemoryError: "OOM"}
+"""What Redis calls these refusals. redis-py makes classes of them, and takes the word out of the text."""
 _KEYS_SHOWN = 1000
 _DIGITS = 19  # of the largest number Redis counts to
 
@@ -200,7 +202,10 @@ class Limiter:
         if isinstance(trouble, TimeoutError):
             return f"timeout after {self._config.redis_timeout_s:g} s"
         said = (str(trouble) or type(trouble).__name__).splitlines()[0][:200]
-        return "connection refused" if said.startswith(_REFUSED) else said
+        if said.startswith(_REFUSED):
+            return "connection refused"
+        code = _CODES.get(type(trouble), "")
+        return said if code in said else f"{code} {said}"
 
 
 def _number(text: str) -> int | str:
