@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from eval.campaign import expand, parse_campaign
+from eval.campaign import expand, parse_campaign, read_campaign
 from eval.evidence import Ended, Evidence
 from eval.executor import Local, Progress
 from eval.file import CampaignFile
@@ -90,9 +91,11 @@ async def test_a_worker_that_does_not_answer_is_ended_at_its_deadline(tmp_path: 
 
 
 @pytest.mark.slow
-async def test_parallel_trials_come_to_the_same_verdicts_as_one_after_the_other(tmp_path: Path):
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("many", [4, pytest.param(8, marks=pytest.mark.every_fault)])
+async def test_parallel_trials_come_to_the_same_verdicts_as_one_after_the_other(tmp_path: Path, many: int):
     verdicts = []
-    for jobs in (1, 4):
+    for jobs in (1, many):
         with create(parse_campaign(BROKEN), tmp_path / str(jobs)) as file:
             assert await run(file, local(file, jobs), jobs) == "finished"
             verdicts.append([(score.trial, score.verdict) for score in file.scores()])
@@ -148,13 +151,28 @@ def test_ctrl_c_leaves_nothing_running_and_a_campaign_that_can_be_resumed(tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
-def test_a_campaign_that_is_killed_again_and_again_loses_no_trial_and_runs_none_twice(tmp_path: Path):
-    folder = tmp_path / "calm"
-    with create(parse_campaign(CALM % 4), folder) as file:
+@pytest.mark.every_fault
+@pytest.mark.timeout(3000)
+async def test_two_seeds_of_the_whole_example_campaign_come_to_the_same_verdicts(tmp_path: Path):
+    verdicts = []
+    for seed in (7, 8):
+        campaign = read_campaign("ratelimiter-core").model_copy(update={"seed": seed, "repeats": 1})
+        with create(campaign, tmp_path / str(seed)) as file:
+            assert await run(file, local(file, campaign.jobs), campaign.jobs) == "finished"
+            by_trial = {score.trial: score.verdict for score in file.scores()}
+            verdicts.append([(trial.scenario.label, by_trial[trial.id]) for trial in file.trials()])
+    assert verdicts[0] == verdicts[1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.every_fault)])
+def test_a_campaign_that_is_killed_again_and_again_loses_no_trial_and_runs_none_twice(tmp_path: Path, kills: int):
+    folder, chance = tmp_path / "calm", random.Random(kills)
+    with create(parse_campaign(CALM % kills), folder) as file:
         trials = file.trials()
     stored = []
-    for after_s in (2.0, 11.0, 5.0, 14.0):
+    for after_s in [chance.uniform(1.0, 15.0) for _ in range(kills)]:
         process = subprocess.Popen([*RESUME, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         with contextlib.suppress(subprocess.TimeoutExpired):  # on a quick machine it may be done before
             process.wait(after_s)
