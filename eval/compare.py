@@ -15,7 +15,7 @@ from enum import StrEnum
 from math import ceil, sqrt
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from eval.evidence import Trial
 from eval.score import Score
@@ -90,7 +90,7 @@ def binary(measure: str, seen: Sequence[tuple[bool, bool]]) -> Compared:
     if not n:
         return Compared(measure, 0, None, None)
     discordant = only_one + only_other
-    p = float(stats.binomtest(only_one, discordant, 0.5).pvalue) if discordant else 1.0
+    p = float(scipy.stats.binomtest(only_one, discordant, 0.5).pvalue) if discordant else 1.0
     one, other = (sum(pair[side] for pair in seen) / n for side in (0, 1))
     difference = one - other
     low, high = _bootstrap([float(a) - float(b) for a, b in seen])
@@ -127,7 +127,7 @@ def pairs_needed(discordant: float, difference: float, power: float = POWER) -> 
     """
     if difference <= 0:
         return None
-    alpha, beta = stats.norm.ppf(1 - (1 - LEVEL) / 2), stats.norm.ppf(power)
+    alpha, beta = scipy.stats.norm.ppf(1 - (1 - LEVEL) / 2), scipy.stats.norm.ppf(power)
     spread = sqrt(max(discordant - difference**2, 0.0))
     return ceil(float((alpha * sqrt(discordant) + beta * spread) / difference) ** 2)
 
@@ -142,7 +142,7 @@ def detectable(pairs: int) -> float | None:
 
 def _corrected(found: Sequence[Compared]) -> list[Compared]:
     tested = [one for one in found if one.p is not None]
-    corrected: list[float] = list(stats.false_discovery_control([one.p for one in tested])) if tested else []
+    corrected: list[float] = list(scipy.stats.false_discovery_control([one.p for one in tested])) if tested else []
     by_measure = {one.measure: float(p) for one, p in zip(tested, corrected, strict=True)}
     return [_judged(one, by_measure.get(one.measure)) for one in found]
 
@@ -157,7 +157,7 @@ def _bootstrap(differences: Sequence[float]) -> tuple[float | None, float | None
     """A percentile interval of the mean, from a seeded bootstrap over pairs."""
     if len(differences) < 2:
         return None, None
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         (np.array(differences),), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile",
         rng=np.random.default_rng(SEED), vectorized=True,
     ).confidence_interval  # fmt: skip
@@ -169,7 +169,7 @@ def _permutation(differences: np.ndarray) -> float:
     if len(differences) < 2 or not np.any(differences):
         return 1.0
     return float(
-        stats.permutation_test(
+        scipy.stats.permutation_test(
             (differences,), np.mean, permutation_type="samples", n_resamples=RESAMPLES,
             rng=np.random.default_rng(SEED), vectorized=True,
         ).pvalue
@@ -181,7 +181,7 @@ def _pairs_for_means(differences: np.ndarray) -> int | None:
     mean, spread = abs(float(np.mean(differences))), float(np.std(differences))
     if mean == 0:
         return None
-    alpha, beta = stats.norm.ppf(1 - (1 - LEVEL) / 2), stats.norm.ppf(POWER)
+    alpha, beta = scipy.stats.norm.ppf(1 - (1 - LEVEL) / 2), scipy.stats.norm.ppf(POWER)
     return max(2, ceil(((float(alpha) + float(beta)) * spread / mean) ** 2))
 
 

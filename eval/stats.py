@@ -12,7 +12,7 @@ from math import comb, isfinite
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy  # whose parts are imported when they are used: a second and a half for the statistics
 
 LEVEL = 0.95
 
@@ -41,7 +41,7 @@ def rate(k: int, n: int, level: float = LEVEL) -> Rate:
     """A rate with its interval."""
     if n == 0:
         return Rate(0, 0, 0.0, 1.0)
-    interval = stats.binomtest(k, n).proportion_ci(level, method="wilson")
+    interval = scipy.stats.binomtest(k, n).proportion_ci(level, method="wilson")
     return Rate(k, n, float(interval.low), float(interval.high))
 
 
@@ -71,7 +71,7 @@ def median(times: Sequence[float], ended: Sequence[bool]) -> Median:
     """The median of `times`, of which those not `ended` were still running when they were last seen."""
     if not times:
         return Median(None, None, None, 0, 0)
-    curve = stats.ecdf(_censored(times, ended)).sf
+    curve = scipy.stats.ecdf(_censored(times, ended)).sf
     value = _crossing(curve.quantiles, curve.probabilities)
     low, high = (
         _crossing(bound.quantiles, bound.probabilities) if sum(ended) else None for bound in _bounds(curve, sum(ended))
@@ -91,7 +91,7 @@ def survival(times: Sequence[float], ended: Sequence[bool]) -> Curve:
     """The Kaplan-Meier estimate (JASA 53, 1958)."""
     if not times:
         return Curve((), ())
-    curve = stats.ecdf(_censored(times, ended)).sf
+    curve = scipy.stats.ecdf(_censored(times, ended)).sf
     return Curve(tuple(map(float, curve.quantiles)), tuple(map(float, curve.probabilities)))
 
 
@@ -100,7 +100,7 @@ def logrank(a: Sequence[float], a_ended: Sequence[bool], b: Sequence[float], b_e
     if not (a and b and (any(a_ended) or any(b_ended))):
         return None
     with np.errstate(invalid="ignore"):  # all ended at one moment: nothing can be tested
-        p = float(stats.logrank(_censored(a, a_ended), _censored(b, b_ended)).pvalue)
+        p = float(scipy.stats.logrank(_censored(a, a_ended), _censored(b, b_ended)).pvalue)
     return p if isfinite(p) else None
 
 
@@ -118,10 +118,10 @@ def pass_all(k: int, n: int, successes: int) -> float | None:
     return comb(successes, k) / comb(n, k)
 
 
-def _censored(times: Sequence[float], ended: Sequence[bool]) -> stats.CensoredData:
+def _censored(times: Sequence[float], ended: Sequence[bool]) -> scipy.stats.CensoredData:
     done = [time for time, end in zip(times, ended, strict=True) if end]
     running = [time for time, end in zip(times, ended, strict=True) if not end]
-    return stats.CensoredData(uncensored=done, right=running)
+    return scipy.stats.CensoredData(uncensored=done, right=running)
 
 
 def _bounds(curve: Any, events: int) -> tuple[Any, Any]:
