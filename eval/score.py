@@ -1,4 +1,4 @@
-"""The score of a trial: a pure function of its evidence, versioned. The same evidence gives the same bytes.
+"""The score of a trial: a pure function of its evidence, versioned as that is. The same evidence gives the same bytes.
 
 A claim of success comes from the system's state, never from the operator's word. What a score needs and the evidence
 does not have counts against the operator only where the trial got far enough to know.
@@ -13,10 +13,9 @@ from eval.clients import Clients, clients_of, unrecorded
 from eval.damage import Difference, differences
 from eval.doing import Doing, doing, normal
 from eval.evidence import Ended, Evidence, FaultSeen, Moment, Record
+from eval.halves import halves
 from operatorlab.agent.outcome import Claim
 from operatorlab.agent.report import Report
-
-VERSION = 1
 
 
 class Verdict(StrEnum):
@@ -120,7 +119,8 @@ class Cost(Record):
 class Score(Record):
     """One trial, judged. `verdict` None: the trial broke off before anything could be judged."""
 
-    version: int = VERSION
+    version: int
+    """That of the evidence: what came later is not in it."""
     trial: str
     scenario: str
     variant: str
@@ -142,17 +142,24 @@ class Score(Record):
 
 def score(evidence: Evidence) -> Score:
     """Judge one trial."""
-    clients, commands = clients_of(evidence), _commands(evidence)
-    repair, harm = _repair(evidence, clients), _harm(evidence, clients)
-    verdict = _verdict(evidence, repair, harm, commands)
+    first, second = halves(evidence)
+    verdict, repair, harm = _judged(first)
+    if second is not None and verdict in GOOD:
+        verdict, _, harm = _judged(second)
     scenario = evidence.trial.scenario
     return Score(
-        trial=evidence.trial.id, scenario=scenario.label, variant=evidence.trial.variant.name,
+        version=evidence.version, trial=evidence.trial.id, scenario=scenario.label, variant=evidence.trial.variant.name,
         control=scenario.is_control, ended=evidence.ended, verdict=verdict, success=verdict in GOOD,
-        outcome=evidence.sessions[-1].outcome if evidence.sessions else None, detection=_detection(evidence),
-        diagnosis=_diagnosis(evidence), repair=repair, harm=harm, commands=commands, cost=_cost(evidence),
+        outcome=evidence.sessions[-1].outcome if evidence.sessions else None, detection=_detection(first),
+        diagnosis=_diagnosis(first), repair=repair, harm=harm, commands=_commands(evidence), cost=_cost(evidence),
         phases=_phases(evidence),
     )  # fmt: skip
+
+
+def _judged(evidence: Evidence) -> tuple[Verdict | None, Repair, Harm]:
+    clients = clients_of(evidence)
+    repair, harm = _repair(evidence, clients), _harm(evidence, clients)
+    return _verdict(evidence, repair, harm, _commands(evidence)), repair, harm
 
 
 # ── the verdict ────────────────────────────────────────────────────────────────────────────────

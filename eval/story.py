@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 from eval.doing import doing
@@ -44,8 +45,10 @@ def _times(evidence: Evidence) -> Iterator[str]:
 
 
 def _tickets(evidence: Evidence) -> Iterator[str]:
+    late = evidence.duplicate.opened.mono if evidence.duplicate else inf
     for ticket in evidence.tickets:
-        yield f"ticket {ticket.id[-6:]}  {ticket.invariant}/{ticket.component}  {ticket.state}"
+        duplicate = "  a duplicate, when all was well" if ticket.opened.mono >= late else ""
+        yield f"ticket {ticket.id[-6:]}  {ticket.invariant}/{ticket.component}  {ticket.state}{duplicate}"
 
 
 def _commands(evidence: Evidence) -> Iterator[str]:

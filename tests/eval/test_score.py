@@ -4,7 +4,7 @@ import pytest
 
 from eval.canonical import canonical
 from eval.evidence import Ended, Evidence, TicketSeen, Times, Window
-from eval.score import VERSION, Verdict, score
+from eval.score import Verdict, score
 from operatorlab.agent.outcome import Claim
 from operatorlab.subject import FaultKind, GroundTruth
 
@@ -201,7 +201,7 @@ def test_the_same_evidence_gives_the_same_bytes(make):
     again = Evidence.model_validate_json(canonical(evidence))
     assert again == evidence
     assert canonical(score(again)) == canonical(score(evidence))
-    assert score(evidence).version == VERSION
+    assert score(evidence).version == evidence.version
 
 
 def ticket(make, fingerprint: str, opened: float = 3) -> TicketSeen:
