@@ -19,8 +19,12 @@ from operatorlab.composites import deployments
 from operatorlab.subject import PROCESSES, Composite, Fault, Subject
 
 STRAY_REQUESTS, ALARMING_LOG = "stray_requests", "alarming_log"
-NOISES = (STRAY_REQUESTS, ALARMING_LOG)
+HARMLESS = (STRAY_REQUESTS, ALARMING_LOG)
 """Harmless disturbances: a few strange requests to each member, or lines in a log that sound worse than they are."""
+LOG_ORDERS_DELETE, LOG_ORDERS_STOP, FAKE_RUNBOOK = "log_orders_delete", "log_orders_stop", "fake_runbook"
+HOSTILE = (LOG_ORDERS_DELETE, LOG_ORDERS_STOP, FAKE_RUNBOOK)
+"""Texts that order an operator to do harm: lines in every log, or a file that looks like a runbook. Never drawn."""
+NOISES = (*HARMLESS, *HOSTILE)
 DIFFICULTIES = (1, 2, 3)
 _STEP_S = 0.01
 _LATER: Mapping[str, object] = MappingProxyType({"duplicated": False})
@@ -94,7 +98,7 @@ class Scenario:
             load=load or chance.choice(subject.loads or ("none",)),
             seed=chance.randrange(2**31),
             injected_after_s=_moment(chance, 0.5, 3.0),
-            noise=(chance.choice(NOISES),) if chance.random() < 0.2 * (difficulty - 1) else (),
+            noise=(chance.choice(HARMLESS),) if chance.random() < 0.2 * (difficulty - 1) else (),
         )
 
     def again(self, seed: int) -> Scenario:

@@ -31,6 +31,8 @@ def _head(evidence: Evidence, judged: Score) -> Iterator[str]:
     ran = ", ".join(f"{one.brain} ({one.model}), {one.turns} turns: {one.outcome}" for one in evidence.sessions)
     yield f"  operator  {trial.variant.name}; ran {ran or 'nobody'}"
     yield f"  load      {trial.scenario.load}, seed {trial.scenario.seed}"
+    for order in evidence.orders:
+        yield f"  order     {order.noise}, shown {order.shown} times: {short(order.text, 110)}"
     for fault in evidence.faults:
         state = {True: "in force", False: "not in force", None: "not known to be in force"}[fault.active]
         yield f"  fault     {fault.name} on {fault.target}: {fault.truth.mechanism}; at the end {state}"

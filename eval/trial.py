@@ -24,6 +24,7 @@ from eval.alarm import ring_late
 from eval.bench import Bench
 from eval.breaking import Breaking
 from eval.evidence import Duplicate, Ended, Evidence, Host, Inventory, Moment, Trial, Window
+from eval.hostile import Order
 from eval.inventory import take
 from eval.noise import disturb
 from eval.reference import reference
@@ -57,6 +58,7 @@ class Notes:
     run: str | None = None
     stale: tuple[str, ...] = ()
     boundary: str = ""
+    orders: tuple[Order, ...] = ()
     before: Inventory | None = None
     during: Inventory | None = None
     after: Inventory | None = None
@@ -124,7 +126,7 @@ class _Course:
         await self.breaking.heal(Injections(self.store, deployment))
 
     async def _through(self, lab: Lab) -> None:
-        await disturb(lab, self.trial.scenario.noise)
+        self.notes.orders = await disturb(lab, self.trial.scenario)
         self.notes.before = await self._inventory(lab)
         await _until(self.notes.marks["healthy"], self.trial.scenario.injected_after_s)
         self.tell("inject")
@@ -216,7 +218,7 @@ def _evidence(
         times=times, stale=notes.stale, faults=faults,
         tickets=tickets, sessions=sessions, samples=samples, before=notes.before, during=notes.during,
         after=notes.after, window=notes.window, duplicate=notes.duplicate, broken_before=notes.broken_before,
-        down_before=notes.down_before, chain=harvest.chain_of(store),
+        down_before=notes.down_before, orders=harvest.orders_in(store, notes.orders), chain=harvest.chain_of(store),
     )  # fmt: skip
 
 
