@@ -64,6 +64,10 @@ class Stop(BaseModel):
     cost_usd: float | None = Field(None, gt=0)
     crashes: int | None = Field(10, gt=0)
     """So many trials in a row that crashed: something is wrong with this machine."""
+    width: float | None = Field(None, gt=0, lt=1)
+    """Success is known well enough once the 95 % interval of every variant is narrower than this."""
+    at_least: int = Field(20, ge=2)
+    """So many trials of every variant before `width` may stop anything."""
 
 
 class Campaign(BaseModel):
