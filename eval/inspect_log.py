@@ -46,11 +46,11 @@ def write_logs(file: CampaignFile, folder: Path) -> int:
         samples = [_sample(one, scores[one.trial.id], places[one.trial.id], file.audit_of(one.trial.id)) for one in ran]
         ids = [places[trial.id] for trial in trials if trial.variant.name == name]
         spec = _spec(file, ran[0].trial.variant, ran, list(dict.fromkeys(ids)))
-        log = {
-            "version": _FORMAT, "status": "success" if len(ran) == len(ids) else "started", "eval": spec,
-            "results": _results(len(ids), [scores[one.trial.id] for one in ran]), "stats": _stats(ran),
-            "samples": samples,
-        }  # fmt: skip
+        status = "success" if len(ran) == len(ids) else "started"  # what was not run can be gone on with
+        results = _results(len(ids), [scores[one.trial.id] for one in ran])
+        # The order counts: whoever reads the head of a log stops before the samples.
+        log = {"version": _FORMAT, "status": status, "eval": spec, "plan": _plan(ran[0].trial.variant),
+               "results": results, "stats": _stats(ran), "samples": samples}  # fmt: skip
         target = folder / _name(spec, f"{file.campaign.name}-{name}")
         target.write_text(json.dumps(log, allow_nan=False), encoding="utf-8")
     return sum(map(len, by_variant.values()))
@@ -85,6 +85,12 @@ def _spec(file: CampaignFile, variant: Variant, ran: Sequence[Evidence], ids: Se
         "metadata": {"variant": json.loads(canonical(variant)), "seed": campaign.seed,
                      "timing": json.loads(canonical(campaign.timing))},
     }  # fmt: skip
+
+
+def _plan(variant: Variant) -> Json:
+    """The operator as Inspect's solver."""
+    params = json.loads(canonical(variant))
+    return {"name": "operatorlab", "steps": [{"solver": variant.brain, "params": params, "params_passed": params}]}
 
 
 def _results(wanted: int, scores: Sequence[Score]) -> Json:

@@ -19,7 +19,8 @@ def messages_of(evidence: Evidence, audit: Path) -> list[Message]:
     told = _in_audit(audit)
     opened = ", ".join(dict.fromkeys(ticket.fingerprint for ticket in evidence.tickets))
     first: Message = {"role": "user", "content": f"Tickets: {opened}" if opened else "No ticket: nobody was called."}
-    return [first, *(message for session in evidence.sessions for message in _session(session, told))]
+    messages = [first, *(message for session in evidence.sessions for message in _session(session, told))]
+    return [{"id": f"{evidence.trial.id}-{number}", **message} for number, message in enumerate(messages)]
 
 
 def _session(session: SessionSeen, told: Mapping[str, tuple[str, str]]) -> Iterator[Message]:

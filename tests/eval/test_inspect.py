@@ -56,6 +56,8 @@ def test_a_variant_is_a_log_with_its_rate_and_its_interval(logs):
     assert (spec["task"], spec["dataset"]["name"], spec["config"]["epochs"]) == ("mine", "ratelimiter", 2)
     assert spec["model"] == "runbook/runbook"
     assert spec["created"].endswith("+00:00")
+    assert [*done] == ["version", "status", "eval", "plan", "results", "stats", "samples"]
+    assert done["plan"]["steps"][0]["solver"] == "runbook"
     (found,) = done["results"]["scores"]
     accuracy = found["metrics"]["accuracy"]
     assert (accuracy["value"], accuracy["metadata"]["k"], accuracy["metadata"]["n"]) == (1.0, 4, 4)
@@ -93,7 +95,9 @@ def test_what_broke_off_says_why(logs):
 
 def test_commands_are_calls_of_the_shell(logs):
     first, called, answered, report = logs["runbook"]["samples"][0]["messages"]
-    assert first == {"role": "user", "content": "Tickets: node_down/node-2"}
+    assert (first["role"], first["content"]) == ("user", "Tickets: node_down/node-2")
+    ids = [one["id"] for log in logs.values() for sample in log["samples"] for one in sample["messages"]]
+    assert len(ids) == len(set(ids)) == 13
     (call,) = called["tool_calls"]
     assert (call["function"], call["arguments"]["command"]) == ("shell", "supervisorctl start node-2")
     assert answered["tool_call_id"] == call["id"]
@@ -131,6 +135,8 @@ def test_inspect_reads_them(file, tmp_path: Path):
     write_logs(file, tmp_path / "logs")
     listed = log.list_eval_logs(str(tmp_path / "logs"))
     assert len(listed) == 2
+    heads = [log.read_eval_log(one, header_only=True) for one in listed]
+    assert {(head.eval.task, head.samples) for head in heads} == {("mine", None)}
     read = {one.eval.metadata["variant"]["name"]: one for one in map(log.read_eval_log, listed)}
     done, broken_off = read["runbook"], read["the other/one"]
     assert (done.status, len(done.samples), broken_off.status, len(broken_off.samples)) == ("success", 4, "started", 3)
