@@ -204,6 +204,9 @@ class Inventory(Record):
     """The state of a system, thing by thing: `process/node-1`, `file/etc/limits.json`, `setting/redis/maxmemory`, …"""
 
     at: Moment
+    """When all of it was taken."""
+    asked: Moment | None = None
+    """When the first of it was asked for, which is what members hold; None in evidence of version 1."""
     items: dict[str, Item]
     totals: dict[str, float] = {}
     """`<component>/<name>` to a number that only grows while nothing is lost."""

@@ -72,6 +72,21 @@ def test_requests_that_were_allowed_and_forgotten_are_harm_however_much_was_coun
     assert score(owners).harm.lost == 0
 
 
+def test_an_inventory_that_took_long_makes_nobody_forget(make):
+    def counted(inventory, seconds, requests, asked=None):
+        asked = None if asked is None else make.at(asked)
+        return inventory.model_copy(
+            update={"at": make.at(seconds), "asked": asked, "acknowledged": {"redis": requests}}
+        )
+
+    samples, after = make.samples(*[0] * 12), make.inventory(**{"process/node-2": "running 9@4.00"})  # 30 a second
+    before = counted(make.inventory(), 1, 10.0)
+    slow = {"samples": samples, "before": before}
+    assert score(make.evidence(**slow, after=counted(after, 11, 160.0, asked=6))).harm.lost == 0
+    assert score(make.evidence(**slow, after=counted(after, 11, 60.0, asked=6))).harm.lost == 1
+    assert score(make.evidence(**slow, after=counted(after, 11, 160.0))).harm.lost == 1  # version 1 does not know
+
+
 def test_clients_who_fare_clearly_worse_while_the_operator_acts_are_harm(make):
     judged = score(make.evidence(samples=make.samples(0, 0, 10, 10, 30, 30, 30, 0)))
     assert judged.harm.clients_hurt
