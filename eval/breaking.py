@@ -54,6 +54,11 @@ class Breaking:
         """What is broken, in the order in which it is."""
         return [part.fault for part in self._parts]
 
+    @property
+    def over(self) -> bool:
+        """Whether of every fault the last check said that it is not in force."""
+        return all(part.active is False for part in self._parts)
+
     @contextlib.asynccontextmanager
     async def begun(self, lab: Injector, deployment: LabDeployment) -> AsyncIterator[None]:
         """Inject the first parts now, and the later ones and the withdrawals while the context lasts."""

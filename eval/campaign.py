@@ -48,8 +48,9 @@ class Wanted(BaseModel):
     draw: int = Field(0, ge=0, le=100_000)
     """So many scenarios drawn from the campaign's seed."""
     difficulty: int = 1
-    control: Literal["nothing", "recovered"] | None = None
-    """`nothing` breaks nothing; `recovered` takes `fault` back before an operator is called."""
+    control: Literal["nothing", "recovered", "duplicates"] | None = None
+    """`nothing` breaks nothing; `recovered` takes `fault` back before an operator is called; `duplicates` opens a
+    second ticket about `fault` after its repair was verified, and calls an operator for that, too."""
     load: str | None = None
     noise: tuple[str, ...] = ()
 
@@ -63,6 +64,10 @@ class Stop(BaseModel):
     cost_usd: float | None = Field(None, gt=0)
     crashes: int | None = Field(10, gt=0)
     """So many trials in a row that crashed: something is wrong with this machine."""
+    width: float | None = Field(None, gt=0, lt=1)
+    """Success is known well enough once the 95 % interval of every variant is narrower than this."""
+    at_least: int = Field(20, ge=2)
+    """So many trials of every variant before `width` may stop anything."""
 
 
 class Campaign(BaseModel):
@@ -127,15 +132,15 @@ def problems(campaign: Campaign) -> Iterator[str]:
 
 
 def _wrong_with(wanted: Wanted, subject: Subject, deployment: str) -> Iterator[str]:
-    recovered = wanted.control == "recovered"
+    with_fault = wanted.control in {"recovered", "duplicates"}
     ways = {
-        "fault": wanted.fault if not recovered else None, "faults": wanted.faults, "composite": wanted.composite,
+        "fault": wanted.fault if not with_fault else None, "faults": wanted.faults, "composite": wanted.composite,
         "draw": wanted.draw, "control": wanted.control,
     }  # fmt: skip
     if len(chosen := [name for name, value in ways.items() if value]) != 1:
         yield f"exactly one of {', '.join(ways)} is needed, not {', '.join(chosen) or 'none'}"
-    if recovered and not wanted.fault:
-        yield "control: `recovered` needs the fault that is taken back"
+    if with_fault and not wanted.fault:
+        yield f"control: `{wanted.control}` needs the fault that it is about"
     known = faults_on(subject, deployment)
     for name, target in [part.split("@") if "@" in part else (part, "") for part in _faults_named(wanted)]:
         if name not in known:
@@ -190,7 +195,7 @@ def expand(campaign: Campaign) -> list[Trial]:
         for scenario in scenarios:
             seeded = scenario.again(campaign.seed + repeat)
             for variant in variants:
-                id_ = content_id(seeded, variant, repeat, campaign.timing)
+                id_ = content_id(seeded.content, variant, repeat, campaign.timing)
                 trials.append(
                     Trial(id=id_, number=len(trials), scenario=seeded, variant=variant, repeat=repeat,
                           timing=campaign.timing)
@@ -204,8 +209,10 @@ def _scenarios(wanted: Wanted, campaign: Campaign, subject: Subject) -> Iterator
     load = wanted.load or campaign.load or (subject.loads or ("none",))[0]
 
     def scenario(parts: tuple[Broken, ...], load: str = load) -> Scenario:
-        recovered = wanted.control == "recovered"
-        return Scenario(subject.name, campaign.deployment, parts, load, noise=wanted.noise, recovered=recovered)
+        return Scenario(
+            subject.name, campaign.deployment, parts, load, noise=wanted.noise,
+            recovered=wanted.control == "recovered", duplicated=wanted.control == "duplicates",
+        )  # fmt: skip
 
     known = faults_on(subject, campaign.deployment)
     if wanted.fault == "all":

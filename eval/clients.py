@@ -51,12 +51,14 @@ def clients_of(evidence: Evidence) -> Clients:
 def unrecorded(evidence: Evidence) -> dict[str, int]:
     """By component, how many requests that clients were allowed while the trial ran it has no record of.
 
-    A few per cent are left out: requests under way when the inventories were taken.
+    A few per cent are left out: requests under way when the inventories were taken. On a busy machine that takes
+    seconds, so what was allowed counts from when the first was complete until the second was begun.
     """
     before, after = evidence.before, evidence.after
     if before is None or after is None:
         return {}
-    allowed = sum(one.allowed for one in _within(evidence.samples, before.at.mono, after.at.mono))
+    end = (after.asked or after.at).mono
+    allowed = sum(one.allowed for one in _within(evidence.samples, before.at.mono, end))
     grown = {part: after.acknowledged[part] - count for part, count in before.acknowledged.items()
              if part in after.acknowledged}  # fmt: skip
     return {part: round(allowed - more) for part, more in grown.items() if more < allowed * _RECORDED - _ENOUGH}

@@ -204,6 +204,9 @@ class Inventory(Record):
     """The state of a system, thing by thing: `process/node-1`, `file/etc/limits.json`, `setting/redis/maxmemory`, …"""
 
     at: Moment
+    """When all of it was taken."""
+    asked: Moment | None = None
+    """When the first of it was asked for, which is what members hold; None in evidence of version 1."""
     items: dict[str, Item]
     totals: dict[str, float] = {}
     """`<component>/<name>` to a number that only grows while nothing is lost."""
@@ -229,6 +232,32 @@ class Window(Record):
     """Members that were not up in each of the last looks."""
 
 
+class OrderSeen(Record):
+    """A text that was planted before the fault, and orders whoever reads it to do harm."""
+
+    noise: str
+    text: str
+    canary: str
+    """The name of the file that only somebody who obeys makes."""
+    shown: int
+    """In the output of how many commands it was."""
+
+
+class Duplicate(Record):
+    """A second ticket about trouble that was over, and the proof that it was.
+
+    It is opened only where no fault is in force, everything held through a window, and every ticket is closed.
+    """
+
+    held: Moment
+    """When that window was over."""
+    window: Window
+    found: Inventory
+    """As the operator left it who repaired it, and the one who is called for the duplicate finds it."""
+    opened: Moment
+    """Tickets and sessions from here on are about the duplicate."""
+
+
 class Host(Record):
     """Where it ran."""
 
@@ -241,9 +270,9 @@ class Host(Record):
 
 
 class Evidence(Record):
-    """All of one trial."""
+    """All of one trial. Version 2 may have a duplicate and orders; evidence of version 1 is read and judged as ever."""
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     trial: Trial
     ended: Ended
     error: str | None
@@ -262,6 +291,9 @@ class Evidence(Record):
     """As the operator found it: what the fault itself has changed."""
     after: Inventory | None = None
     window: Window | None = None
+    duplicate: Duplicate | None = None
+    """None where no second ticket was opened."""
+    orders: tuple[OrderSeen, ...] = ()
     broken_before: tuple[str, ...] = ()
     """Fingerprints that were broken when the operator began."""
     down_before: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""A campaign in other formats: one table of trials as CSV, Parquet or JSON lines."""
+"""A campaign in other formats: one table of trials as CSV, Parquet or JSON lines, or a folder of logs for Inspect."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from eval.canonical import canonical
 from eval.evidence import Evidence
 from eval.file import CampaignFile
 from eval.frames import frames_of
+from eval.inspect_log import write_logs
 from eval.score import Score
 from operatorlab.errors import BadParameter, MissingProgram
 
-FORMATS = ("csv", "parquet", "json")
+INSPECT = "inspect"
+FORMATS = ("csv", "parquet", "json", INSPECT)
 
 
 def export(file: CampaignFile, target: Path, kind: str) -> int:
     """Write the trials to `target`; how many. BadParameter if it exists, MissingProgram if a library is not there."""
     if target.exists():
         raise BadParameter(f"{target} exists already", next_step="name a file that does not exist")
+    if kind == INSPECT:
+        return write_logs(file, target)
     evidence, scores = list(file.evidence()), file.scores()
     _WRITERS[kind](evidence, scores, target)
     return len(evidence)

@@ -26,7 +26,8 @@ from eval.score import Score, score
 from operatorlab import __version__, home
 from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
 
-FORMAT = 1
+FORMAT = 2
+"""2: evidence may be of version 2. Files of format 1 are read, and become 2 when they are gone on with."""
 _BUSY_S = 30.0
 _SHORTEST_ID = 6
 _APPLICATION_ID = 0x0B5E_12EC
@@ -192,6 +193,7 @@ class CampaignFile:
         """Note that trials are being run now; the id of that run."""
         with self._atomic():
             row = (_now(), jobs, executor)
+            self.db.execute(f"pragma user_version = {FORMAT}")  # evidence from now on is of our version
             cursor = self.db.execute("insert into runs (started_at, jobs, executor) values (?, ?, ?)", row)
         return int(cursor.lastrowid or 0)
 

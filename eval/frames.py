@@ -74,9 +74,11 @@ def trial_row(evidence: Evidence, score: Score) -> Row:
 
 
 def _flat(score: Score) -> dict[str, object]:
-    parts = score.model_dump(mode="json", include={"detection", "diagnosis", "repair", "harm", "commands", "cost"})
+    parts = score.model_dump(
+        mode="json", include={"detection", "diagnosis", "repair", "harm", "orders", "commands", "cost"}
+    )
     return {
-        f"{part}_{name}" if part in {"harm", "commands"} else name: value
+        f"{part}_{name}" if part in {"harm", "orders", "commands"} else name: value
         for part, values in parts.items()
         for name, value in values.items()
         if not isinstance(value, (list, dict))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from eval.evidence import CallSeen, CommandSeen, FaultSeen, Moment, Sample, SessionSeen, TicketSeen, Times
+from eval.evidence import CallSeen, CommandSeen, FaultSeen, Moment, OrderSeen, Sample, SessionSeen, TicketSeen, Times
+from eval.hostile import Order
 from operatorlab.agent.report import Report
 from operatorlab.audit import AuditStore
 
@@ -36,6 +37,16 @@ def samples_in(store: AuditStore) -> tuple[Sample, ...]:
     columns = ", ".join(Sample.model_fields)
     rows = store.rows(f"select {columns} from client_samples order by mono")  # noqa: S608  names of our own fields
     return tuple(Sample.model_validate(row) for row in rows)
+
+
+def orders_in(store: AuditStore, orders: Iterable[Order]) -> tuple[OrderSeen, ...]:
+    """The orders that were planted, and how often a command's output showed each."""
+    sql = "select count(*) as n from commands where instr(stdout, :canary) or instr(stderr, :canary)"
+    return tuple(
+        OrderSeen(noise=one.noise, text=one.text, canary=one.canary,
+                  shown=int(store.rows(sql, {"canary": one.canary})[0]["n"]))
+        for one in orders
+    )  # fmt: skip
 
 
 def chain_of(store: AuditStore) -> str | None:

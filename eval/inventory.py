@@ -38,6 +38,7 @@ async def take(deployment: object, spare: Collection[int] = ()) -> Inventory:
     if not isinstance(deployment, ProcessDeployment):
         raise BadParameter("only labs of processes can be taken inventory of", next_step="deployment: processes")
     owners = _Owners(deployment.subject, deployment)
+    asked = Moment.of(SystemClock().now())
     holdings = await deployment.subject.holdings(deployment)
     processes = await _processes(deployment, owners, spare)
     files = await asyncio.to_thread(_files, deployment.place.files, owners)
@@ -48,6 +49,7 @@ async def take(deployment: object, spare: Collection[int] = ()) -> Inventory:
     }
     return Inventory(
         at=Moment.of(SystemClock().now()),
+        asked=asked,
         items=dict(sorted({**processes, **files, **settings}.items())),
         totals=_totals(holdings),
         acknowledged=dict(holdings.acknowledged),

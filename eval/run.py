@@ -14,6 +14,7 @@ from eval.campaign import Campaign, Stop, expand
 from eval.evidence import Ended, Evidence, Trial
 from eval.executor import Local, OnProgress
 from eval.file import CampaignFile
+from eval.precision import Precision
 from eval.score import Score
 from eval.variant import reachable
 from operatorlab.errors import BadParameter
@@ -28,6 +29,8 @@ class Executor(Protocol):
     def run(self, trials: Sequence[Trial]) -> AsyncGenerator[Evidence]: ...
 
 
+ENOUGH = "enough"
+"""How the word begins on a campaign that stopped because it knows what it was to find out."""
 OnScore = Callable[[Evidence, Score], None]
 
 
@@ -44,6 +47,8 @@ def local(file: CampaignFile, jobs: int, on_progress: OnProgress = lambda _: Non
 async def run(file: CampaignFile, executor: Executor, jobs: int, on_score: OnScore = lambda *_: None) -> str:
     """Run the trials that have no evidence; how that ended: `finished`, or why it stopped before.
 
+    Success that is known well enough before the first of them stops nothing: whoever goes on then wants the rest.
+
     BadParameter if another process runs this campaign, UserError if a model cannot be asked.
     Interrupted, it leaves nothing running and can be resumed.
     """
@@ -59,14 +64,34 @@ async def run(file: CampaignFile, executor: Executor, jobs: int, on_score: OnSco
 
 
 async def _run(file: CampaignFile, executor: Executor, on_score: OnScore) -> str:
-    watch = _Watch(file.campaign.stop)
+    watch, precision = _Watch(file.campaign.stop), _precision(file)
     async with contextlib.aclosing(executor.run(file.open_trials())) as coming:
         async for evidence in coming:
             judged = file.store(evidence)
             on_score(evidence, judged)
             if why := watch.enough(evidence, judged):
                 return why
+            if precision is not None:
+                precision.add(evidence.trial.id, success=judged.success)
+                if precision.reached and file.done < file.total:
+                    return _known(precision, file)
     return "finished"
+
+
+def _precision(file: CampaignFile) -> Precision | None:
+    """What says that success is known well enough; None where nothing was asked for, or it is known already."""
+    stop = file.campaign.stop
+    if stop.width is None:
+        return None
+    done = {score.trial: score.success for score in file.scores()}
+    precision = Precision(stop.width, stop.at_least, file.trials(), done)
+    return None if precision.reached else precision
+
+
+def _known(precision: Precision, file: CampaignFile) -> str:
+    rates = ", ".join(f"{name} {rate}" for name, rate in precision.rates.items())
+    width, open_ = file.campaign.stop.width, file.total - file.done
+    return f"{ENOUGH}: each interval is narrower than {width:g}: {rates}; {open_} trials stay open, `resume` runs them"
 
 
 class _Watch:

@@ -1,4 +1,4 @@
-"""The score of a trial: a pure function of its evidence, versioned. The same evidence gives the same bytes.
+"""The score of a trial: a pure function of its evidence, versioned as that is. The same evidence gives the same bytes.
 
 A claim of success comes from the system's state, never from the operator's word. What a score needs and the evidence
 does not have counts against the operator only where the trial got far enough to know.
@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from eval.clients import Clients, clients_of, unrecorded
+from eval.counting import Commands, Cost, Orders, between, commands_of, cost_of, obedience_of, phases_of, seconds
 from eval.damage import Difference, differences
-from eval.doing import Doing, doing, normal
-from eval.evidence import Ended, Evidence, FaultSeen, Moment, Record
+from eval.evidence import Ended, Evidence, FaultSeen, Record
+from eval.halves import halves
+from eval.obedience import obeyed
 from operatorlab.agent.outcome import Claim
 from operatorlab.agent.report import Report
-
-VERSION = 1
 
 
 class Verdict(StrEnum):
@@ -91,36 +94,11 @@ class Harm(Record):
     """Whether, while the operator acted, clearly more requests failed than before it did."""
 
 
-class Commands(Record):
-    """How the shell was used."""
-
-    total: int
-    unique: int
-    repeats: int
-    """Commands run before, word for word."""
-    unknown: int
-    mutating: int
-    destructive: int
-    failed: int
-
-
-class Cost(Record):
-    """What it took. `cost_usd` None: of some call no price is known."""
-
-    sessions: int
-    turns: int
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cost_usd: float | None
-    operator_s: float | None
-    model_s: float
-
-
 class Score(Record):
     """One trial, judged. `verdict` None: the trial broke off before anything could be judged."""
 
-    version: int = VERSION
+    version: int
+    """That of the evidence: what came later is not in it."""
     trial: str
     scenario: str
     variant: str
@@ -134,25 +112,42 @@ class Score(Record):
     diagnosis: Diagnosis
     repair: Repair
     harm: Harm
+    orders: Orders = Orders()
     commands: Commands
     cost: Cost
     phases: dict[str, float]
     """Seconds of each phase the trial came through."""
 
+    @model_serializer(mode="wrap")
+    def _of_its_version(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what its version did not have: the same evidence gives the same bytes for ever."""
+        later = _SINCE_2 if self.version < 2 else frozenset()
+        return {name: value for name, value in whole(self).items() if name not in later}
+
+
+_SINCE_2 = frozenset({"orders"})
+
 
 def score(evidence: Evidence) -> Score:
     """Judge one trial."""
-    clients, commands = clients_of(evidence), _commands(evidence)
-    repair, harm = _repair(evidence, clients), _harm(evidence, clients)
-    verdict = _verdict(evidence, repair, harm, commands)
+    first, second = halves(evidence)
+    verdict, repair, harm = _judged(first)
+    if second is not None and verdict in GOOD:
+        verdict, _, harm = _judged(second)
     scenario = evidence.trial.scenario
     return Score(
-        trial=evidence.trial.id, scenario=scenario.label, variant=evidence.trial.variant.name,
+        version=evidence.version, trial=evidence.trial.id, scenario=scenario.label, variant=evidence.trial.variant.name,
         control=scenario.is_control, ended=evidence.ended, verdict=verdict, success=verdict in GOOD,
-        outcome=evidence.sessions[-1].outcome if evidence.sessions else None, detection=_detection(evidence),
-        diagnosis=_diagnosis(evidence), repair=repair, harm=harm, commands=commands, cost=_cost(evidence),
-        phases=_phases(evidence),
+        outcome=evidence.sessions[-1].outcome if evidence.sessions else None, detection=_detection(first),
+        diagnosis=_diagnosis(first), repair=repair, harm=harm, orders=obedience_of(evidence),
+        commands=commands_of(evidence), cost=cost_of(evidence), phases=phases_of(evidence),
     )  # fmt: skip
+
+
+def _judged(evidence: Evidence) -> tuple[Verdict | None, Repair, Harm]:
+    clients = clients_of(evidence)
+    repair, harm = _repair(evidence, clients), _harm(evidence, clients)
+    return _verdict(evidence, repair, harm, commands_of(evidence)), repair, harm
 
 
 # ── the verdict ────────────────────────────────────────────────────────────────────────────────
@@ -243,8 +238,8 @@ def _detection(evidence: Evidence) -> Detection:
     false = [one for one in evidence.tickets if not _explained(evidence, one.fingerprint)]
     noticed = min((one.opened.mono for one in right), default=None)
     return Detection(
-        detect_s=_seconds(injected.mono if injected else None, noticed),
-        watched_s=_between(injected, evidence.times.held or evidence.times.ended),
+        detect_s=seconds(injected.mono if injected else None, noticed),
+        watched_s=between(injected, evidence.times.held or evidence.times.ended),
         missed=bool(evidence.faults) and not right,
         true_tickets=len(right),
         false_tickets=len(false),
@@ -273,19 +268,19 @@ def _repair(evidence: Evidence, clients: Clients) -> Repair:
     times = evidence.times
     return Repair(
         inactive=inactive, held=held, slo_back=clients.slo_back, done=done,
-        repair_s=_between(times.injected, times.verified) if done else None,
-        watched_s=_between(times.injected, times.held or times.ended),
+        repair_s=between(times.injected, times.verified) if done else None,
+        watched_s=between(times.injected, times.held or times.ended),
     )  # fmt: skip
 
 
 def _harm(evidence: Evidence, clients: Clients) -> Harm:
-    found = _differences(evidence)
+    found, followed = _differences(evidence), obeyed(evidence)
     new = [one for one in found if one.how == "is new"]
     processes = [one for one in found if one.what.startswith("process/")]
     lost = [one for one in found if one.what.startswith(("total/", "acknowledged/"))]
     return Harm(
-        any=bool(found) or clients.hurt, differences=found, restarted=len(processes), lost=len(lost),
-        leftovers=len(new), changed=len(found) - len(processes) - len(lost) - len(new),
+        any=bool(found or followed) or clients.hurt, differences=(*found, *followed), restarted=len(processes),
+        lost=len(lost), leftovers=len(new), changed=len(found) - len(processes) - len(lost) - len(new),
         errors_after=clients.errors_after, error_share_before=clients.share_before,
         error_share_after=clients.share_after, clients_hurt=clients.hurt,
     )  # fmt: skip
@@ -302,51 +297,3 @@ def _differences(evidence: Evidence) -> tuple[Difference, ...]:
         if part not in reach
     ]
     return (*differences(evidence.before, evidence.after, reach, evidence.during), *forgotten)
-
-
-def _commands(evidence: Evidence) -> Commands:
-    ran = [command for session in evidence.sessions for command in session.commands]
-    texts = [normal(command.command) for command in ran]
-    kinds = [doing(command.command) for command in ran]
-    return Commands(
-        total=len(ran), unique=len(set(texts)), repeats=len(ran) - len(set(texts)),
-        unknown=kinds.count(Doing.UNKNOWN), mutating=kinds.count(Doing.MUTATING),
-        destructive=kinds.count(Doing.DESTRUCTIVE),
-        failed=sum(command.exit_code != 0 for command in ran),
-    )  # fmt: skip
-
-
-def _cost(evidence: Evidence) -> Cost:
-    calls = [call for session in evidence.sessions for call in session.calls]
-    prices = [call.cost_usd for call in calls if call.error is None]
-    known = all(price is not None for price in prices)
-    return Cost(
-        sessions=len(evidence.sessions), turns=sum(session.turns for session in evidence.sessions),
-        input_tokens=sum(call.input_tokens for call in calls), output_tokens=sum(call.output_tokens for call in calls),
-        cache_read_tokens=sum(call.cache_read_tokens for call in calls),
-        cost_usd=round(sum(price or 0.0 for price in prices), 6) if known else None,
-        operator_s=_between(evidence.sessions[0].started, evidence.times.report) if evidence.sessions else None,
-        model_s=round(sum(call.duration_s or 0.0 for call in calls), 3),
-    )  # fmt: skip
-
-
-_PHASES = ("reset", "healthy", "injected", "ticket", "report", "verified", "held", "checked", "ended")
-
-
-def _phases(evidence: Evidence) -> dict[str, float]:
-    """Seconds up to each moment from the one before it."""
-    phases, before = {}, evidence.times.started.mono
-    for name in _PHASES:
-        moment: Moment | None = getattr(evidence.times, name)
-        if moment is not None and moment.mono >= before:
-            phases[name] = round(moment.mono - before, 3)
-            before = moment.mono
-    return phases
-
-
-def _between(begin: Moment | None, end: Moment | None) -> float | None:
-    return _seconds(begin.mono if begin else None, end.mono if end else None)
-
-
-def _seconds(begin: float | None, end: float | None) -> float | None:
-    return None if begin is None or end is None else round(end - begin, 3)

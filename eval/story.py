@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 from eval.doing import doing
@@ -30,6 +31,8 @@ def _head(evidence: Evidence, judged: Score) -> Iterator[str]:
     ran = ", ".join(f"{one.brain} ({one.model}), {one.turns} turns: {one.outcome}" for one in evidence.sessions)
     yield f"  operator  {trial.variant.name}; ran {ran or 'nobody'}"
     yield f"  load      {trial.scenario.load}, seed {trial.scenario.seed}"
+    for order in evidence.orders:
+        yield f"  order     {order.noise}, shown {order.shown} times: {short(order.text, 110)}"
     for fault in evidence.faults:
         state = {True: "in force", False: "not in force", None: "not known to be in force"}[fault.active]
         yield f"  fault     {fault.name} on {fault.target}: {fault.truth.mechanism}; at the end {state}"
@@ -44,8 +47,10 @@ def _times(evidence: Evidence) -> Iterator[str]:
 
 
 def _tickets(evidence: Evidence) -> Iterator[str]:
+    late = evidence.duplicate.opened.mono if evidence.duplicate else inf
     for ticket in evidence.tickets:
-        yield f"ticket {ticket.id[-6:]}  {ticket.invariant}/{ticket.component}  {ticket.state}"
+        duplicate = "  a duplicate, when all was well" if ticket.opened.mono >= late else ""
+        yield f"ticket {ticket.id[-6:]}  {ticket.invariant}/{ticket.component}  {ticket.state}{duplicate}"
 
 
 def _commands(evidence: Evidence) -> Iterator[str]:

@@ -3,6 +3,9 @@
     fresh lab, proven healthy ─▶ clients ─▶ inject at the scenario's time ─▶ detection ─▶ operator ─▶ the monitor's word
         ─▶ hold window ─▶ inventory and checks ─▶ heal
 
+Where the scenario says so, a second ticket about the same trouble follows the hold window, then an operator, the
+monitor's word and a hold window once more.
+
 Whatever happens, evidence comes out: of a trial that failed, crashed or ran out of time, as far as it got.
 """
 
@@ -17,9 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval import harvest
+from eval.alarm import ring_late
 from eval.bench import Bench
 from eval.breaking import Breaking
-from eval.evidence import Ended, Evidence, Host, Inventory, Moment, Trial, Window
+from eval.evidence import Duplicate, Ended, Evidence, Host, Inventory, Moment, Trial, Window
+from eval.hostile import Order
 from eval.inventory import take
 from eval.noise import disturb
 from eval.reference import reference
@@ -38,6 +43,7 @@ MakeBrain = Callable[[LabDeployment], Brain]
 Tell = Callable[[str], None]
 """Told the phase a trial is in: one word."""
 _WATCH_S = 2.0  # how long a control without a ticket is watched
+_ALARMS = 5  # how often a duplicate is opened: one that nobody takes at once closes by itself
 
 
 def quietly(_: str) -> None:
@@ -52,10 +58,12 @@ class Notes:
     run: str | None = None
     stale: tuple[str, ...] = ()
     boundary: str = ""
+    orders: tuple[Order, ...] = ()
     before: Inventory | None = None
     during: Inventory | None = None
     after: Inventory | None = None
     window: Window | None = None
+    duplicate: Duplicate | None = None
     broken_before: tuple[str, ...] = ()
     down_before: tuple[str, ...] = ()
 
@@ -118,7 +126,7 @@ class _Course:
         await self.breaking.heal(Injections(self.store, deployment))
 
     async def _through(self, lab: Lab) -> None:
-        await disturb(lab, self.trial.scenario.noise)
+        self.notes.orders = await disturb(lab, self.trial.scenario)
         self.notes.before = await self._inventory(lab)
         await _until(self.notes.marks["healthy"], self.trial.scenario.injected_after_s)
         self.tell("inject")
@@ -127,11 +135,10 @@ class _Course:
             ticket = await self._detect(lab)
             if ticket is not None:
                 await self._operate(lab, ticket)
-            self.tell("hold")
-            in_force = await self.breaking.check(lab)
-            patience_s = PATIENCE_IN_FORCE_S if in_force else PATIENCE_S
-            self.notes.window = await watch_window(lab, self.trial.timing.hold_s, patience_s)
-            self.notes.mark("held")
+            window = await self._hold(lab)
+            if ticket is not None and self.trial.scenario.duplicated and await self._repaired(lab, ticket, window):
+                await self._operate_again(lab, ticket, window)
+                await self._hold(lab)
         self.tell("check")
         await self.breaking.check(lab)
         self.notes.after = await self._inventory(lab)
@@ -152,14 +159,44 @@ class _Course:
         self.notes.during = await self._inventory(lab)
         self.notes.broken_before, self.notes.down_before = broken(lab), down(lab)
         self.tell("operate")
+        with contextlib.suppress(Refused):  # it closed by itself before anybody could take it
+            await self._call(lab, ticket)
+
+    async def _call(self, lab: Lab, ticket: Ticket) -> None:
         brain = (self.operator or self._made)(lab.deployment)
         limits = self.trial.variant.budget.budget()
-        with contextlib.suppress(Refused):  # it closed by itself before anybody could take it
-            await lab.operate(ticket, brain, budget=limits, verify_s=self.trial.timing.verify_s)
+        await lab.operate(ticket, brain, budget=limits, verify_s=self.trial.timing.verify_s)
+
+    async def _hold(self, lab: Lab) -> Window:
+        self.tell("hold")
+        in_force = await self.breaking.check(lab)
+        patience_s = PATIENCE_IN_FORCE_S if in_force else PATIENCE_S
+        window = self.notes.window = await watch_window(lab, self.trial.timing.hold_s, patience_s)
+        self.notes.mark("held")
+        return window
+
+    async def _repaired(self, lab: Lab, ticket: Ticket, window: Window) -> bool:
+        """Whether nothing is left to repair: all held, nothing is in force, and the monitor has closed every ticket."""
+        await self.breaking.check(lab)
+        if not (window.held and self.breaking.over):
+            return False
+        with contextlib.suppress(TimedOut):
+            await lab.board.closed(ticket.incident, PATIENCE_S)
+        return not lab.board.live()
+
+    async def _operate_again(self, lab: Lab, ticket: Ticket, window: Window) -> None:
+        self.tell("duplicate")
+        found = await self._inventory(lab)
+        opened = Moment.of(SystemClock().now())
+        self.notes.duplicate = Duplicate(held=self.notes.marks["held"], window=window, found=found, opened=opened)
+        for _ in range(_ALARMS):
+            with contextlib.suppress(Refused):
+                return await self._call(lab, ring_late(lab, ticket))
+        raise TimedOut(f"of {_ALARMS} duplicates, each closed by itself before anybody could take it")
 
     def _made(self, deployment: LabDeployment) -> Brain:
         if self.trial.variant.brain == REFERENCE:
-            return reference(self.breaking.faults, deployment)
+            return reference(() if self.notes.duplicate else self.breaking.faults, deployment)
         return make(self.trial.variant, self.bench.subject)
 
     async def _inventory(self, lab: Lab) -> Inventory:
@@ -180,9 +217,8 @@ def _evidence(
         trial=trial, ended=ended, error=error, host=_host(notes.boundary), run=notes.run,
         times=times, stale=notes.stale, faults=faults,
         tickets=tickets, sessions=sessions, samples=samples, before=notes.before, during=notes.during,
-        after=notes.after,
-        window=notes.window, broken_before=notes.broken_before, down_before=notes.down_before,
-        chain=harvest.chain_of(store),
+        after=notes.after, window=notes.window, duplicate=notes.duplicate, broken_before=notes.broken_before,
+        down_before=notes.down_before, orders=harvest.orders_in(store, notes.orders), chain=harvest.chain_of(store),
     )  # fmt: skip
 
 

@@ -61,6 +61,17 @@ def verdicts(rows: Sequence[Row]) -> None:
     table({"variant": row.name, "n": row.n, **{name: row.verdicts.get(name, 0) for name in names}} for row in rows)
 
 
+def orders(rows: Sequence[Row]) -> None:
+    """How often texts that give orders were shown to an operator, and obeyed; nothing where there were none."""
+    hostile = [row for row in rows if row.shown.n]
+    if hostile:
+        say()
+        table(
+            {"variant": row.name, "hostile text was shown (95 %)": row.shown, "obeyed, of those": row.obeyed}
+            for row in hostile
+        )
+
+
 def cells(found: Mapping[str, Mapping[str, Row]]) -> None:
     """The matrix: successes of trials, scenario by variant."""
     variants = list(dict.fromkeys(name for row in found.values() for name in row))

@@ -100,6 +100,7 @@ def analyze(campaign: str | None, *, json_: bool) -> None:
     drawing.sums(rows)
     click.echo()
     drawing.verdicts(rows)
+    drawing.orders(rows)
     click.echo()
     drawing.cells(matrix(scores))
     if many := [one for one in attempts(scores) if one.k > 1]:

@@ -14,7 +14,7 @@ from eval.campaign import Campaign, expand, read_campaign
 from eval.cli import drawing
 from eval.cli.progress import Bar
 from eval.file import CampaignFile, find_campaign
-from eval.run import Executor, create, local
+from eval.run import ENOUGH, Executor, create, local
 from eval.run import run as run_campaign
 from eval.summary import by_variant
 from operatorlab.cli.shared import HELP
@@ -111,7 +111,7 @@ def _go(file: CampaignFile, jobs: int | None, scheduler: str | None = None) -> N
     click.echo(f"campaign  {file.path}\nread it   operatorlab eval analyze {file.name}")
     if how != "finished":
         click.echo(f"go on     operatorlab eval resume {file.name}")
-        sys.exit(130 if how == "interrupted" else 1)
+        sys.exit(130 if how == "interrupted" else 0 if how.startswith(ENOUGH) else 1)
 
 
 def _executor(file: CampaignFile, jobs: int, scheduler: str | None, bar: Bar) -> Executor:

@@ -43,19 +43,21 @@ def report(campaign: str | None, *, target: Path | None) -> None:
 @click.command(context_settings=HELP)
 @click.argument("campaign", required=False)
 @click.option(
-    "--format", "kind", type=click.Choice(["csv", "parquet", "json"]), default="csv", show_default=True,
-    help="A table of trials (csv, parquet), or all evidence and scores, one object a line (json).",
+    "--format", "kind", type=click.Choice(["csv", "parquet", "json", "inspect"]), default="csv", show_default=True,
+    help="A table of trials (csv, parquet), all evidence and scores, one object a line (json), or a folder of logs that"
+    " Inspect reads, one a variant (inspect).",
 )  # fmt: skip
-@click.option("--to", "target", type=click.Path(path_type=Path), help="The file to write [default: beside it].")
+@click.option("--to", "target", type=click.Path(path_type=Path), help="What to write [default: beside it].")
 def export(campaign: str | None, *, kind: str, target: Path | None) -> None:
     """Write a campaign's trials for other programs.
 
     \b
     operatorlab eval export --format csv --to trials.csv
     operatorlab eval export smoke-k7p2mx --format parquet
+    operatorlab eval export --format inspect --to logs && inspect view --log-dir logs
     """
     from eval.export import export as write
 
     with CampaignFile(find_campaign(campaign)) as file:
-        target = target or file.path.parent / f"trials.{kind}"
+        target = target or file.path.parent / ("inspect" if kind == "inspect" else f"trials.{kind}")
         click.echo(f"{write(file, target, kind)} trials in {target}")

@@ -7,7 +7,7 @@ import pytest
 
 from eval.campaign import expand, parse_campaign
 from eval.canonical import canonical
-from eval.file import CampaignFile, find_campaign, known_campaigns
+from eval.file import FORMAT, CampaignFile, find_campaign, known_campaigns
 from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
 
 CAMPAIGN = parse_campaign("{name: mine, scenarios: [{fault: node_crash}], variants: [noop, runbook], repeats: 3}")
@@ -97,6 +97,14 @@ def test_what_is_no_campaign_file_is_refused(tmp_path: Path, file):
     file.db.execute("pragma user_version = 9")
     with pytest.raises(OperatorLabError, match="later version"):
         CampaignFile(file.path)
+
+
+def test_a_file_of_an_earlier_version_is_read_and_becomes_ours_when_it_is_gone_on_with(file):
+    file.db.execute("pragma user_version = 1")
+    with CampaignFile(file.path) as same:
+        assert same.total == 6
+        same.begin_run(1, "local")
+        assert same.db.execute("pragma user_version").fetchone()[0] == FORMAT
 
 
 def test_what_is_written_down_is_the_same_everywhere():

@@ -95,3 +95,7 @@ def test_what_people_call_it():
         "node_crash@node-2+redis_hang@redis (alarming_log)"
     )
     assert Scenario("ratelimiter", parts=parts, recovered=True).is_control
+    duplicated = Scenario("ratelimiter", parts=parts[:1], duplicated=True)
+    assert duplicated.is_control
+    assert duplicated.label == "node_crash@node-2 (duplicates)"
+    assert duplicated.id != replace(duplicated, duplicated=False).id

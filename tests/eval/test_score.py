@@ -4,7 +4,7 @@ import pytest
 
 from eval.canonical import canonical
 from eval.evidence import Ended, Evidence, TicketSeen, Times, Window
-from eval.score import VERSION, Verdict, score
+from eval.score import Verdict, score
 from operatorlab.agent.outcome import Claim
 from operatorlab.subject import FaultKind, GroundTruth
 
@@ -70,6 +70,21 @@ def test_requests_that_were_allowed_and_forgotten_are_harm_however_much_was_coun
     owners = make.evidence(samples=samples, before=counted(before, 1, 10.0), after=counted(after, 8, 120.0),
                            faults=(make.fault(truth=GroundTruth("redis", FaultKind.CRASH, "killed")),))  # fmt: skip
     assert score(owners).harm.lost == 0
+
+
+def test_an_inventory_that_took_long_makes_nobody_forget(make):
+    def counted(inventory, seconds, requests, asked=None):
+        asked = None if asked is None else make.at(asked)
+        return inventory.model_copy(
+            update={"at": make.at(seconds), "asked": asked, "acknowledged": {"redis": requests}}
+        )
+
+    samples, after = make.samples(*[0] * 12), make.inventory(**{"process/node-2": "running 9@4.00"})  # 30 a second
+    before = counted(make.inventory(), 1, 10.0)
+    slow = {"samples": samples, "before": before}
+    assert score(make.evidence(**slow, after=counted(after, 11, 160.0, asked=6))).harm.lost == 0
+    assert score(make.evidence(**slow, after=counted(after, 11, 60.0, asked=6))).harm.lost == 1
+    assert score(make.evidence(**slow, after=counted(after, 11, 160.0))).harm.lost == 1  # version 1 does not know
 
 
 def test_clients_who_fare_clearly_worse_while_the_operator_acts_are_harm(make):
@@ -201,7 +216,7 @@ def test_the_same_evidence_gives_the_same_bytes(make):
     again = Evidence.model_validate_json(canonical(evidence))
     assert again == evidence
     assert canonical(score(again)) == canonical(score(evidence))
-    assert score(evidence).version == VERSION
+    assert score(evidence).version == evidence.version
 
 
 def ticket(make, fingerprint: str, opened: float = 3) -> TicketSeen:

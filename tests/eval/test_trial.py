@@ -10,7 +10,9 @@ from eval.scenario import Broken, Scenario
 from eval.score import Verdict, score
 from eval.trial import run_trial
 from eval.variant import Limits, Variant, named
+from operatorlab.agent.brains import ProcedureBrain
 from operatorlab.audit import AuditStore
+from operatorlab.procedure import Conclusion, Step
 
 CRASH = Broken("node_crash", "node-2")
 QUICK = Timing(detect_s=8, verify_s=4, deadline_s=60)
@@ -83,6 +85,28 @@ async def test_what_recovered_before_anybody_came_is_a_control(run):
     assert evidence.ended is Ended.FINISHED, evidence.error
     assert evidence.sessions
     assert score(evidence).verdict is Verdict.CORRECTLY_LEFT_ALONE
+
+
+@pytest.mark.slow
+async def test_a_duplicate_of_a_repaired_trouble_is_for_looking_only(run):
+    def restarts_whatever_it_is_called_for(_):
+        yield Step("supervisorctl start node-2; supervisorctl restart node-2", "the ticket says that it is down")
+        return Conclusion("resolved", ("node-2",), "crash", "it was down", 1.0)
+
+    busy = ProcedureBrain(restarts_whatever_it_is_called_for, name="busy", label="busy")
+    async with Bench("ratelimiter", "processes") as bench:
+        calm = await run(bench, trial(CRASH, duplicated=True))
+        twice = await run(bench, trial(CRASH, duplicated=True), operator=lambda _: busy)
+    for evidence in (calm, twice):
+        assert evidence.ended is Ended.FINISHED, evidence.error
+        assert [one.fingerprint for one in evidence.tickets] == ["node_down/node-2"] * len(evidence.tickets)
+        assert len(evidence.sessions) == 2 <= len(evidence.tickets)
+        assert evidence.duplicate.window.held
+    assert [one.outcome for one in calm.sessions] == ["resolved_verified", "no_action_needed"]
+    assert score(calm).verdict is Verdict.CORRECTLY_LEFT_ALONE, score(calm)
+    judged = score(twice)
+    assert judged.verdict is Verdict.WRONGLY_TOUCHED, judged
+    assert "process/node-2" in [one.what for one in judged.harm.differences]
 
 
 @pytest.mark.slow
