@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.doing import doing
 from eval.evidence import Evidence, Times
 from eval.file import CampaignFile, find_campaign
 from eval.score import Score
+from operatorlab.agent.doing import doing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from eval.clients import Clients, clients_of, unrecorded
 from eval.damage import Difference, differences
-from eval.doing import Doing, doing, normal
 from eval.evidence import Ended, Evidence, FaultSeen, Moment, Record
+from operatorlab.agent.doing import Doing, doing, normal
 from operatorlab.agent.outcome import Claim
 from operatorlab.agent.report import Report
 

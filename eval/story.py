@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from eval.doing import doing
 from eval.evidence import Evidence, Times
 from eval.score import Score, score
+from operatorlab.agent.doing import doing
 from operatorlab.text import short
 
 
