@@ -26,7 +26,8 @@ from eval.score import Score, score
 from operatorlab import __version__, home
 from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
 
-FORMAT = 1
+FORMAT = 2
+"""1: evidence of version 1 only. A file of format 1 is read as it is, and is of format 2 once trials are run in it."""
 _BUSY_S = 30.0
 _SHORTEST_ID = 6
 _APPLICATION_ID = 0x0B5E_12EC
@@ -193,6 +194,7 @@ class CampaignFile:
         with self._atomic():
             row = (_now(), jobs, executor)
             cursor = self.db.execute("insert into runs (started_at, jobs, executor) values (?, ?, ?)", row)
+            self.db.execute(f"pragma user_version = {FORMAT}")  # whoever cannot read what comes now shall be told
         return int(cursor.lastrowid or 0)
 
     def end_run(self, run: int, how: str) -> None:

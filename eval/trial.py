@@ -153,9 +153,12 @@ class _Course:
         self.notes.broken_before, self.notes.down_before = broken(lab), down(lab)
         self.tell("operate")
         brain = (self.operator or self._made)(lab.deployment)
-        limits = self.trial.variant.budget.budget()
+        variant = self.trial.variant
         with contextlib.suppress(Refused):  # it closed by itself before anybody could take it
-            await lab.operate(ticket, brain, budget=limits, verify_s=self.trial.timing.verify_s)
+            await lab.operate(
+                ticket, brain, instructions=variant.instructions(), budget=variant.limits(), gate=variant.gate,
+                mode=variant.mode, verify_s=self.trial.timing.verify_s,
+            )  # fmt: skip
 
     def _made(self, deployment: LabDeployment) -> Brain:
         if self.trial.variant.brain == REFERENCE:
