@@ -22,6 +22,7 @@ from sqlite_utils import Database
 from eval.campaign import Campaign
 from eval.canonical import canonical
 from eval.evidence import Evidence, Trial
+from eval.judge import Judgement
 from eval.score import Score, score
 from operatorlab import __version__, home
 from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
@@ -48,6 +49,11 @@ create view results as select t.number, t.id, t.label, t.variant, t.repeat, e.en
     s.content ->> '$.cost.cost_usd' as cost_usd
     from trials t left join evidence e on e.trial = t.id left join scores s on s.trial = t.id;
 """
+_JUDGEMENTS = """
+create table if not exists judgements (trial text not null references evidence(trial), judge text not null, grade text,
+    content text not null, stored_at text not null, primary key (trial, judge)) strict
+"""
+"""Made when there is one: most campaigns are never judged by a model."""
 
 
 class CampaignFile:
@@ -186,6 +192,22 @@ class CampaignFile:
                 with self._atomic():
                     self._write_score(judged)
         return total, changed
+
+    # ── what a model thinks of it ──────────────────────────────────────────────────────────────
+
+    def keep(self, judged: Judgement) -> None:
+        """Keep what a judge said of a trial, beside its score. A later answer of the same judge takes its place."""
+        with self._atomic():
+            self.db.execute(_JUDGEMENTS)
+            row = (judged.trial, judged.judge, judged.grade, canonical(judged), _now())
+            self.db.execute("insert or replace into judgements values (?, ?, ?, ?, ?)", row)
+
+    def judgements(self, judge: str) -> list[Judgement]:
+        """What this judge said, in the order of the trials."""
+        if not self._rows("select 1 from sqlite_schema where name = 'judgements'"):
+            return []
+        sql = "select j.content from judgements j join trials t on t.id = j.trial where judge = ? order by t.number"
+        return [Judgement.model_validate_json(text) for (text,) in self._rows(sql, judge)]
 
     # ── who ran it ─────────────────────────────────────────────────────────────────────────────
 
