@@ -39,6 +39,15 @@ async def test_without_an_effort_nothing_of_it_is_sent(watched: Any, endpoint: A
     assert equipped(watched)["parameters"] == {}
 
 
+async def test_what_it_thought_is_on_record_and_goes_back_to_it_as_it_was(lab: Any, kit: Any) -> None:
+    thought = {"type": "thinking", "thinking": "the file may be gone", "signature": "c2lnbmVk"}
+    brain = kit.Scripted(kit.message(thought, kit.shell("ls")), kit.message(kit.report("escalated")))
+    await lab.operator(brain).handle(lab.incident)
+    assert brain.asked[1]["messages"][1]["content"][0] == thought
+    (event,) = lab.store.events(kinds=["thought"])
+    assert event.payload == {"kind": "thinking", "text": "the file may be gone"}
+
+
 async def test_it_is_on_record_before_the_model_is_asked(watched: Any) -> None:
     await watched.operator(Claude("m", "http://127.0.0.1:9")).handle(watched.incident)
     kinds = [event.kind for event in watched.store.events()]
