@@ -96,13 +96,13 @@ def read_campaign(name_or_path: str) -> Campaign:
         path = CAMPAIGNS / f"{name_or_path}.yaml"
     if not path.is_file():
         raise UnknownName("campaign", name_or_path, [file.stem for file in CAMPAIGNS.glob("*.yaml")])
-    return parse_campaign(path.read_text(), str(path))
+    return parse_campaign(path.read_text(), str(path), path.parent)
 
 
-def parse_campaign(text: str, where: str = "campaign") -> Campaign:
-    """The campaign that `text` describes; BadParameter lists every problem."""
+def parse_campaign(text: str, where: str = "campaign", folder: Path = Path()) -> Campaign:
+    """The campaign that `text` describes, with files it names from `folder`; BadParameter lists every problem."""
     try:
-        campaign = Campaign.model_validate(yaml.safe_load(text))
+        campaign = Campaign.model_validate(yaml.safe_load(text), context={"folder": folder})
     except yaml.YAMLError as trouble:
         raise BadParameter(f"{where} is not YAML: {trouble}") from trouble
     except ValidationError as trouble:

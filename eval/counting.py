@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from eval.doing import Doing, doing, normal
 from eval.evidence import Evidence, Moment, Record
 from eval.obedience import obeyed
+from operatorlab.agent.doing import Doing, doing, normal
 
 
 class Orders(Record):

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from eval.scenario import Scenario
 from eval.variant import Variant
@@ -165,8 +165,42 @@ class CallSeen(Record):
     error: str | None
 
 
+class Refusal(Record):
+    """A command that the gate did not let through."""
+
+    command: str
+    doing: str
+    at: Moment
+
+
+class Equipped(Record):
+    """With what an operator went to work: what was sent to its brain and what bound it, as the trial's audit has it.
+
+    `system` and `instructions` are SHA-256 of the whole system prompt, which tells addresses of that lab, and of the
+    part that is the same for every lab. `parameters` are the brain's own fields of each request.
+    """
+
+    system: str
+    instructions: str
+    briefing: bool
+    hints: tuple[str, ...]
+    parameters: dict[str, JsonValue]
+    limits: dict[str, float]
+    gate: str
+    mode: str
+
+    @property
+    def effort(self) -> str | None:
+        """The effort that each request asked for."""
+        output = self.parameters.get("output_config")
+        return str(output["effort"]) if isinstance(output, dict) and output.get("effort") else None
+
+
 class SessionSeen(Record):
-    """What really ran as the operator, and how that ended."""
+    """What really ran as the operator, and how that ended.
+
+    `equipped` is None where the audit does not say: of an earlier version, or ended before it went to work.
+    """
 
     id: str
     brain: str
@@ -179,6 +213,8 @@ class SessionSeen(Record):
     turns: int
     commands: tuple[CommandSeen, ...]
     calls: tuple[CallSeen, ...]
+    equipped: Equipped | None = None
+    refused: tuple[Refusal, ...] = ()
 
 
 class Sample(Record):
@@ -270,7 +306,10 @@ class Host(Record):
 
 
 class Evidence(Record):
-    """All of one trial. Version 2 may have a duplicate and orders; evidence of version 1 is read and judged as ever."""
+    """All of one trial. Version 2 says with what an operator went to work, and may have a duplicate and orders.
+
+    Evidence of version 1 is read and judged as ever.
+    """
 
     version: Literal[1, 2] = 2
     trial: Trial

@@ -22,12 +22,13 @@ from sqlite_utils import Database
 from eval.campaign import Campaign
 from eval.canonical import canonical
 from eval.evidence import Evidence, Trial
+from eval.judge import Judgement
 from eval.score import Score, score
 from operatorlab import __version__, home
 from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
 
 FORMAT = 2
-"""2: evidence may be of version 2. Files of format 1 are read, and become 2 when they are gone on with."""
+"""1: evidence of version 1 only. A file of format 1 is read as it is, and is of format 2 once trials are run in it."""
 _BUSY_S = 30.0
 _SHORTEST_ID = 6
 _APPLICATION_ID = 0x0B5E_12EC
@@ -48,6 +49,11 @@ create view results as select t.number, t.id, t.label, t.variant, t.repeat, e.en
     s.content ->> '$.cost.cost_usd' as cost_usd
     from trials t left join evidence e on e.trial = t.id left join scores s on s.trial = t.id;
 """
+_JUDGEMENTS = """
+create table if not exists judgements (trial text not null references evidence(trial), judge text not null, grade text,
+    content text not null, stored_at text not null, primary key (trial, judge)) strict
+"""
+"""Made when there is one: most campaigns are never judged by a model."""
 
 
 class CampaignFile:
@@ -187,14 +193,30 @@ class CampaignFile:
                     self._write_score(judged)
         return total, changed
 
+    # ── what a model thinks of it ──────────────────────────────────────────────────────────────
+
+    def keep(self, judged: Judgement) -> None:
+        """Keep what a judge said of a trial, beside its score. A later answer of the same judge takes its place."""
+        with self._atomic():
+            self.db.execute(_JUDGEMENTS)
+            row = (judged.trial, judged.judge, judged.grade, canonical(judged), _now())
+            self.db.execute("insert or replace into judgements values (?, ?, ?, ?, ?)", row)
+
+    def judgements(self, judge: str) -> list[Judgement]:
+        """What this judge said, in the order of the trials."""
+        if not self._rows("select 1 from sqlite_schema where name = 'judgements'"):
+            return []
+        sql = "select j.content from judgements j join trials t on t.id = j.trial where judge = ? order by t.number"
+        return [Judgement.model_validate_json(text) for (text,) in self._rows(sql, judge)]
+
     # ── who ran it ─────────────────────────────────────────────────────────────────────────────
 
     def begin_run(self, jobs: int, executor: str) -> int:
         """Note that trials are being run now; the id of that run."""
         with self._atomic():
             row = (_now(), jobs, executor)
-            self.db.execute(f"pragma user_version = {FORMAT}")  # evidence from now on is of our version
             cursor = self.db.execute("insert into runs (started_at, jobs, executor) values (?, ?, ?)", row)
+            self.db.execute(f"pragma user_version = {FORMAT}")  # whoever cannot read what comes now shall be told
         return int(cursor.lastrowid or 0)
 
     def end_run(self, run: int, how: str) -> None:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.doing import doing
 from eval.evidence import Evidence, Times
 from eval.file import CampaignFile, find_campaign
 from eval.score import Score
+from operatorlab.agent.doing import doing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,21 @@ def trial_row(evidence: Evidence, score: Score) -> Row:
         f"{name}_at_s": round(moment.mono - started, 3) if (moment := getattr(evidence.times, name)) else None
         for name in Times.model_fields
     }
-    return {**who, **verdict, **ended, **_flat(score), **moments}
+    return {**who, **_ran(evidence), **verdict, **ended, **_flat(score), **moments}
+
+
+def _ran(evidence: Evidence) -> dict[str, object]:
+    """What the last operator was, as its audit says; all None where nobody was called, or where it does not say."""
+    session = evidence.sessions[-1] if evidence.sessions else None
+    what = session.equipped if session else None
+    return {
+        "brain": session.brain if session else None, "model": session.model if session else None,
+        "prompt": what.instructions if what else None, "effort": what.effort if what else None,
+        "briefing": what.briefing if what else None, "hints": len(what.hints) if what else None,
+        "gate": what.gate if what else None, "refused": len(session.refused) if session else None,
+        "command_s": what.limits["command_s"] if what else None,
+        "shown_chars": what.limits["shown_chars"] if what else None,
+    }  # fmt: skip
 
 
 def _flat(score: Score) -> dict[str, object]:

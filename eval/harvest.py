@@ -7,8 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from eval.evidence import CallSeen, CommandSeen, FaultSeen, Moment, OrderSeen, Sample, SessionSeen, TicketSeen, Times
+from eval.evidence import (
+    CallSeen,
+    CommandSeen,
+    Equipped,
+    FaultSeen,
+    Moment,
+    OrderSeen,
+    Refusal,
+    Sample,
+    SessionSeen,
+    TicketSeen,
+    Times,
+)
 from eval.hostile import Order
+from operatorlab.agent.equipment import EQUIPPED
 from operatorlab.agent.report import Report
 from operatorlab.audit import AuditStore
 
@@ -108,6 +121,27 @@ def _session(store: AuditStore, row: Row) -> SessionSeen:
         report=Report.model_validate(json.loads(row["report"])) if row["report"] else None,
         started=_required(row, "started"), ended=_moment(row, "ended"), turns=row["turns"],
         commands=tuple(map(_command, commands)), calls=tuple(map(_call, calls)),
+        equipped=_equipped(store, row["id"]), refused=_refused(store, row["id"]),
+    )  # fmt: skip
+
+
+def _equipped(store: AuditStore, session: str) -> Equipped | None:
+    for event in store.events(session=session, kinds=[EQUIPPED]):
+        said = event.payload
+        return Equipped.model_validate({
+            "system": said["system_sha256"], "instructions": said["instructions_sha256"], "limits": said["limits"],
+            **{name: said[name] for name in ("briefing", "hints", "parameters", "gate", "mode")},
+        })  # fmt: skip
+    return None
+
+
+def _refused(store: AuditStore, session: str) -> tuple[Refusal, ...]:
+    return tuple(
+        Refusal(
+            command=str(event.payload["command"]), doing=str(event.payload["doing"]),
+            at=Moment(at=event.at, mono=round(event.mono, 6)),
+        )
+        for event in store.events(session=session, kinds=["gate.refused"])
     )  # fmt: skip
 
 

@@ -213,11 +213,12 @@ def _escalated(faults: Sequence[FaultSeen], *, harmed: bool) -> Verdict:
 
 
 def _claim(evidence: Evidence) -> Claim | None:
-    report = _report(evidence)
+    report = report_of(evidence)
     return report.outcome if report else None
 
 
-def _report(evidence: Evidence) -> Report | None:
+def report_of(evidence: Evidence) -> Report | None:
+    """The last report that an operator filed."""
     return next((session.report for session in reversed(evidence.sessions) if session.report), None)
 
 
@@ -247,7 +248,7 @@ def _detection(evidence: Evidence) -> Detection:
 
 
 def _diagnosis(evidence: Evidence) -> Diagnosis:
-    report = _report(evidence)
+    report = report_of(evidence)
     if report is None or not evidence.faults or evidence.trial.scenario.is_control:
         return Diagnosis()
     truth, blamed = _reach(evidence), frozenset(report.blamed)

@@ -141,3 +141,18 @@ def _crossing(times: np.ndarray, shares: np.ndarray) -> float | None:
 
 def _seconds(value: float | None) -> str:
     return "∞" if value is None else f"{value:.1f}"
+
+
+def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
+    """Agreement of two raters beyond chance (J. Cohen, Educational and Psychological Measurement 20, 1960).
+
+    None of no pairs, or where chance alone would let them agree always: one of them says the same of everything.
+    """
+    if not pairs:
+        return None
+    one, other = (sum(rater) / len(pairs) for rater in zip(*pairs, strict=True))
+    if one in {0.0, 1.0} or other in {0.0, 1.0}:
+        return None
+    by_chance: float = one * other + (1 - one) * (1 - other)
+    agree: float = sum(first == second for first, second in pairs) / len(pairs)
+    return (agree - by_chance) / (1 - by_chance)

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 
-from eval.doing import doing
-from eval.evidence import Evidence, Times
+from eval.evidence import Equipped, Evidence, Times
 from eval.score import Score, score
+from operatorlab.agent.doing import doing
 from operatorlab.text import short
+
+_SHORT_HASH = 12
 
 
 def tell(evidence: Evidence, audit: Path) -> str:
@@ -30,12 +32,28 @@ def _head(evidence: Evidence, judged: Score) -> Iterator[str]:
     yield f"  ended     {evidence.ended}{f': {evidence.error}' if evidence.error else ''}"
     ran = ", ".join(f"{one.brain} ({one.model}), {one.turns} turns: {one.outcome}" for one in evidence.sessions)
     yield f"  operator  {trial.variant.name}; ran {ran or 'nobody'}"
+    yield from (f"  with      {_with(one.equipped)}" for one in evidence.sessions if one.equipped)
     yield f"  load      {trial.scenario.load}, seed {trial.scenario.seed}"
     for order in evidence.orders:
         yield f"  order     {order.noise}, shown {order.shown} times: {short(order.text, 110)}"
     for fault in evidence.faults:
         state = {True: "in force", False: "not in force", None: "not known to be in force"}[fault.active]
         yield f"  fault     {fault.name} on {fault.target}: {fault.truth.mechanism}; at the end {state}"
+
+
+def _with(what: Equipped) -> str:
+    """What makes this operator another one than the usual."""
+    limits, hints = what.limits, len(what.hints)
+    parts = [
+        f"prompt {what.instructions[:_SHORT_HASH]}",
+        f"effort {what.effort or 'as usual'}",
+        "the briefing" if what.briefing else "no briefing",
+        f"{hints} hint{'s' * (hints != 1)}" if hints else "",
+        f"gate {what.gate}",
+        f"{limits['command_s']:g} s a command",
+        f"{limits['shown_chars']:g} characters shown",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def _times(evidence: Evidence) -> Iterator[str]:
@@ -58,6 +76,8 @@ def _commands(evidence: Evidence) -> Iterator[str]:
         for command in session.commands:
             ended = "timed out" if command.timed_out else f"exit {command.exit_code}"
             yield f"  [{doing(command.command):11}] {ended:9} $ {short(' '.join(command.command.split()), 110)}"
+        for one in session.refused:
+            yield f"  [{one.doing:11}] refused   $ {short(' '.join(one.command.split()), 110)}"
         if report := session.report:
             yield f"report: {report.outcome}; blames {', '.join(report.blamed) or 'nobody'} ({report.kind})"
             yield f"  {report.mechanism}"

@@ -164,8 +164,11 @@ class _Course:
 
     async def _call(self, lab: Lab, ticket: Ticket) -> None:
         brain = (self.operator or self._made)(lab.deployment)
-        limits = self.trial.variant.budget.budget()
-        await lab.operate(ticket, brain, budget=limits, verify_s=self.trial.timing.verify_s)
+        variant = self.trial.variant
+        await lab.operate(
+            ticket, brain, instructions=variant.instructions(), budget=variant.limits(), gate=variant.gate,
+            mode=variant.mode, verify_s=self.trial.timing.verify_s,
+        )  # fmt: skip
 
     async def _hold(self, lab: Lab) -> Window:
         self.tell("hold")

@@ -3,8 +3,10 @@
     name: runbook-hurried
     brain: runbook
     budget: {turns: 3}
+    gate: deny_destructive
 
-What an operator cannot be given yet (`effort`, `prompt`, `hints`, `tools`, `gate`) is refused by name, never ignored.
+Everything in it reaches the operator or is refused by name: nothing is ignored. `prompt`, `hints` and `tools` are told
+of in `given.py`. `mode: observe` is refused, since trials run where nothing could enforce it.
 `brain` may also be `package.module:function`: called with the subject, it returns a `Brain`.
 """
 
@@ -16,17 +18,38 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from operatorlab.agent.brains import BRAINS, Brain, make_brain
+from eval.given import Hints, Prompt, Tools, instructions
+from operatorlab.agent.brains import BRAINS, EFFORTS, Brain, make_brain
 from operatorlab.agent.budget import Budget
+from operatorlab.agent.gate import Gate
+from operatorlab.agent.prompts import Instructions
 from operatorlab.errors import BadParameter, UnknownName
+from operatorlab.sandbox import Mode
 from operatorlab.subject import Subject
 
 VARIANTS = Path(__file__).parent / "variants"
 REFERENCE = "reference"
 """The brain that runs the subject's own reference fix: it knows the answer, and shows what can be scored at best."""
-_NOT_YET = ("effort", "prompt", "hints", "tools", "gate", "mode")
+GIVEN = ("effort", "prompt", "hints", "tools", "gate", "mode")
+"""What an operator can be given besides a brain, its model and a budget."""
+_READS_NOTHING = ("runbook", "noop", REFERENCE)
+"""Brains that read no system prompt."""
+_REFUSED = {
+    ("gate", "approve"): "the gate `approve` needs a person who says yes or no, and none waits in a trial",
+    ("mode", Mode.OBSERVE.value): "trials run on labs of processes, which have no boundary that lets an operator look "
+    "and not touch (a lab of containers has one: operatorlab agent run --mode observe)",
+}
 
 
 class Limits(BaseModel):
@@ -40,10 +63,6 @@ class Limits(BaseModel):
     wall_s: float = Field(60.0, gt=0)
     command_s: float = Field(20.0, gt=0)
 
-    def budget(self) -> Budget:
-        """As the operator takes it."""
-        return Budget(**self.model_dump())
-
 
 class Variant(BaseModel):
     """One configuration of an operator."""
@@ -55,13 +74,22 @@ class Variant(BaseModel):
     model: str | None = None
     endpoint: str | None = None
     budget: Limits = Limits()
+    effort: str | None = None
+    prompt: Prompt | None = None
+    hints: Hints | None = None
+    tools: Tools | None = None
+    gate: Gate = Gate.NONE
+    mode: Mode = Mode.OPERATE
 
-    @model_validator(mode="before")
+    @field_validator("effort", "gate", "mode", mode="before")
     @classmethod
-    def _refuse_what_is_not_there_yet(cls, given: Any) -> Any:
-        early = sorted(set(_NOT_YET) & set(given)) if isinstance(given, dict) else []
-        if early:
-            raise ValueError(f"an operator cannot be given {', '.join(early)} yet")
+    def _known(cls, given: Any, info: ValidationInfo) -> Any:
+        """Said by name what there is, and why what there could be is not."""
+        if why := _REFUSED.get((str(info.field_name), given if isinstance(given, str) else "")):
+            raise ValueError(why)
+        known = {"effort": EFFORTS, "gate": tuple(Gate), "mode": (Mode.OPERATE.value,)}[str(info.field_name)]
+        if given is not None and given not in known:
+            raise ValueError(f"no {info.field_name} is called {given!r}; there is {', '.join(known)}")
         return given
 
     @model_validator(mode="after")
@@ -71,13 +99,37 @@ class Variant(BaseModel):
             raise ValueError(f"no brain is called {self.brain!r}; there is {known}, or package.module:function")
         if self.brain != "claude" and (self.model or self.endpoint):
             raise ValueError(f"the brain {self.brain!r} takes no model and no endpoint")
+        if self.brain != "claude" and self.effort:
+            raise ValueError(f"the brain {self.brain!r} takes no effort")
+        if self.brain in _READS_NOTHING and (self.prompt or self.hints):
+            raise ValueError(f"the brain {self.brain!r} reads neither a prompt nor hints")
+        within_s = self.tools.command_s if self.tools else None
+        if within_s is not None and self.budget.command_s not in (Limits().command_s, within_s):
+            raise ValueError("tools.command_s and budget.command_s are the same limit: give one of them")
         return self
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is not given is not written: a trial is called as it was before there was such a thing to give."""
+        usual = {name: field.default for name, field in type(self).model_fields.items() if name in GIVEN}
+        return {name: value for name, value in write(self).items() if name not in usual or value != usual[name]}
+
+    def limits(self) -> Budget:
+        """What a session may spend, as the operator takes it."""
+        tools = self.tools.model_dump(exclude_none=True) if self.tools else {}
+        return Budget(**{**self.budget.model_dump(), **tools})
+
+    def instructions(self) -> Instructions:
+        """What the operator is told otherwise than usual."""
+        return instructions(self.prompt, self.hints)
 
 
 def make(variant: Variant, subject: Subject) -> Brain:
     """The brain of a variant. UserError if it cannot be had; the reference brain is made by the trial."""
     if ":" not in variant.brain:
-        return make_brain(variant.brain, subject=subject, model=variant.model, base_url=variant.endpoint)
+        return make_brain(
+            variant.brain, subject=subject, model=variant.model, base_url=variant.endpoint, effort=variant.effort
+        )
     module, _, function = variant.brain.partition(":")
     try:
         made: Brain = getattr(import_module(module), function)(subject)
@@ -98,4 +150,5 @@ def named(name: str) -> Variant:
     path = Path(name) if name.endswith((".yaml", ".yml")) else VARIANTS / f"{name}.yaml"
     if not path.is_file():
         raise UnknownName("variant", name, [file.stem for file in VARIANTS.glob("*.yaml")])
-    return Variant.model_validate({"name": path.stem, **(yaml.safe_load(path.read_text()) or {})})
+    given = {"name": path.stem, **(yaml.safe_load(path.read_text()) or {})}
+    return Variant.model_validate(given, context={"folder": path.parent})

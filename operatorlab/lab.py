@@ -43,7 +43,7 @@ from operatorlab.subject import DEPLOYMENTS, PROCESSES, Observation, Subject
 from operatorlab.under_way import UnderWay
 
 if TYPE_CHECKING:
-    from operatorlab.agent import Budget, SessionResult
+    from operatorlab.agent import Budget, Gate, Instructions, SessionResult
     from operatorlab.agent.brains import Brain
     from operatorlab.widgets.watch import Watch
 
@@ -288,7 +288,9 @@ class Lab:
         ticket: Ticket,
         brain: str | Brain = "runbook",
         *,
+        instructions: Instructions | None = None,
         budget: Budget | None = None,
+        gate: Gate | str = "none",
         verify_s: float = 60.0,
         mode: str = Mode.OPERATE,
         allow_bare_host: bool = False,
@@ -296,12 +298,14 @@ class Lab:
         """Let an operator work on the ticket's incident; returns when the monitor has given its verdict.
 
         `brain` is `runbook`, `noop`, `claude` or a Brain of your own; `verify_s` is how long the monitor has to
-        confirm. With the mode `observe` the boundary lets it look and touch nothing. BareHostRefused for a real
-        model without a boundary, unless `allow_bare_host`.
+        confirm. `instructions` is what it is told otherwise than usual; with the gate `deny_destructive`, commands
+        that say that they destroy are not run. With the mode `observe` the boundary lets it look and touch nothing.
+        BareHostRefused for a real model without a boundary, unless `allow_bare_host`.
         """
         from operatorlab.agent import Budget as DefaultBudget
-        from operatorlab.agent import Operator
+        from operatorlab.agent import Gate, Operator
         from operatorlab.agent.brains import make_brain
+        from operatorlab.agent.prompts import STANDARD
 
         chosen = make_brain(brain, subject=self.subject) if isinstance(brain, str) else brain
         async with self.deployment.sandbox(self.store.path, Mode(mode)) as sandbox:
@@ -311,7 +315,9 @@ class Lab:
                 sandbox,
                 chosen,
                 briefing=self.subject.briefing(self.deployment),
+                instructions=instructions or STANDARD,
                 budget=budget or DefaultBudget(),
+                gate=Gate(gate),
                 verify_s=verify_s,
                 on_step=self._publish,
                 allow_bare_host=allow_bare_host,

@@ -11,7 +11,7 @@ from operatorlab.cli.shared import HELP
 _WHERE = {
     "run": "running", "resume": "running", "baseline": "running", "plan": "running",
     "list": "reading", "show": "reading", "analyze": "reading", "compare": "reading",
-    "rescore": "writing", "report": "writing", "export": "writing",
+    "judge": "judging", "rescore": "writing", "report": "writing", "export": "writing",
 }  # fmt: skip
 
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from operatorlab.agent.brains import Brain, Claude, noop, runbook
     from operatorlab.agent.budget import Budget
+    from operatorlab.agent.gate import Gate
     from operatorlab.agent.loop import Operator, SessionResult
     from operatorlab.agent.outcome import Claim, Outcome
+    from operatorlab.agent.prompts import Instructions
     from operatorlab.agent.report import Report
     from operatorlab.agent.steps import Step, StepKind
 
@@ -21,6 +23,8 @@ _WHERE = {
     "Budget": "operatorlab.agent.budget",
     "Claim": "operatorlab.agent.outcome",
     "Claude": "operatorlab.agent.brains",
+    "Gate": "operatorlab.agent.gate",
+    "Instructions": "operatorlab.agent.prompts",
     "Operator": "operatorlab.agent.loop",
     "Outcome": "operatorlab.agent.outcome",
     "Report": "operatorlab.agent.report",
@@ -36,6 +40,8 @@ __all__ = [
     "Budget",
     "Claim",
     "Claude",
+    "Gate",
+    "Instructions",
     "Operator",
     "Outcome",
     "Report",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from operatorlab.agent.outcome import Limit, OverBudget
 from operatorlab.agent.prices import Price, Tokens
+from operatorlab.agent.shown import SHOWN_CHARS
 from operatorlab.clock import Clock
 from operatorlab.errors import BadParameter
 
@@ -16,7 +17,7 @@ class Budget:
 
     `turns` are model calls; `tokens` counts everything read and written, cached or not, in all calls;
     `cost_usd` counts calls whose price is known; `wall_s` is the time from the first call to the report;
-    `command_s` is the longest a single command may take.
+    `command_s` is the longest a single command may take; of what it printed, about `shown_chars` characters are shown.
     """
 
     turns: int = 40
@@ -24,6 +25,7 @@ class Budget:
     cost_usd: float = 5.0
     wall_s: float = 900.0
     command_s: float = 120.0
+    shown_chars: int = SHOWN_CHARS
 
     def __post_init__(self) -> None:
         for limit in fields(self):

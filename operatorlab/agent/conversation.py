@@ -18,6 +18,7 @@ from anthropic.types.beta import BetaMessage
 
 from operatorlab.agent.brains.base import Brain
 from operatorlab.agent.budget import Meter
+from operatorlab.agent.equipment import Equipment
 from operatorlab.agent.outcome import SessionEnd, Stopped
 from operatorlab.agent.prices import tokens_of
 from operatorlab.agent.prompts import REMINDER
@@ -42,34 +43,35 @@ class NoMessage(SessionEnd):
 class Conversation:
     """Talks until the brain stops. A report, a spent budget and a lost sandbox leave it as exceptions."""
 
-    def __init__(self, recorder: Recorder, brain: Brain, meter: Meter, toolbox: Toolbox) -> None:
+    def __init__(self, recorder: Recorder, brain: Brain, meter: Meter, toolbox: Toolbox, equipment: Equipment) -> None:
+        self._equipment = equipment
         self._recorder = recorder
         self._store = recorder.store
         self._brain = brain
         self._meter = meter
         self._toolbox = toolbox
 
-    async def run(self, client: AsyncAnthropic, system: str, incident: str) -> Stopped:
+    async def run(self, client: AsyncAnthropic, incident: str) -> Stopped:
         """Until the brain stops without a report; it is reminded once that it owes one."""
         messages: list[BetaMessageParam] = [{"role": "user", "content": incident}]
-        stopped = await self._talk(client, system, messages)
+        stopped = await self._talk(client, messages)
         if stopped.stop_reason in _DONE_UNASKED:
             self._recorder.note("session.reminded", {"text": REMINDER})
             messages.append({"role": "user", "content": REMINDER})
-            stopped = await self._talk(client, system, messages)
+            stopped = await self._talk(client, messages)
         return stopped
 
-    async def _talk(self, client: AsyncAnthropic, system: str, messages: list[BetaMessageParam]) -> Stopped:
+    async def _talk(self, client: AsyncAnthropic, messages: list[BetaMessageParam]) -> Stopped:
         """Until a message that is the last of its run; `messages` grows by what was said."""
         runner = client.beta.messages.tool_runner(
             model=self._brain.model,
             max_tokens=MAX_ANSWER_TOKENS,
-            system=system,
+            system=self._equipment.system,
             messages=list(messages),
             tools=self._toolbox.tools(),
             thread=False,
             stream=False,
-            **self._brain.parameters(),
+            **self._equipment.parameters,
         )
         try:
             while True:

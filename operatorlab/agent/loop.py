@@ -20,8 +20,10 @@ from anthropic import APIError, AsyncAnthropic
 from operatorlab.agent.brains.base import Brain
 from operatorlab.agent.budget import Budget, Meter
 from operatorlab.agent.conversation import Conversation
+from operatorlab.agent.equipment import EQUIPPED, Equipment, equip
+from operatorlab.agent.gate import Gate
 from operatorlab.agent.outcome import Claim, Ending, Killed, NotOurs, Outcome, Reported, SessionEnd, Stopped, outcome_of
-from operatorlab.agent.prompts import incident_text, short, system_prompt
+from operatorlab.agent.prompts import STANDARD, Instructions, incident_text, short
 from operatorlab.agent.recorder import Recorder
 from operatorlab.agent.report import Report
 from operatorlab.agent.steps import OnStep, StepKind
@@ -85,8 +87,9 @@ class _Work:
 class Operator:
     """Works on incidents, one at a time.
 
-    `briefing` is the subject's text about itself; `verify_s` is how long to wait for the monitor after a
-    claim; `on_step` follows live. Raises BareHostRefused for a brain that needs a boundary and has none,
+    `briefing` is the subject's text about itself; `instructions` is what it is told otherwise than usual, and `gate`
+    what is let through to the shell; `verify_s` is how long to wait for the monitor after a claim; `on_step` follows
+    live. Raises BareHostRefused for a brain that needs a boundary and has none,
     unless `allow_bare_host`.
     """
 
@@ -98,7 +101,9 @@ class Operator:
         brain: Brain,
         *,
         briefing: str,
+        instructions: Instructions = STANDARD,
         budget: Budget | None = None,
+        gate: Gate = Gate.NONE,
         verify_s: float = 60.0,
         allow_bare_host: bool = False,
         on_step: OnStep | None = None,
@@ -114,7 +119,9 @@ class Operator:
         self._sandbox = sandbox
         self._brain = brain
         self._briefing = briefing
+        self._instructions = instructions
         self._budget = budget or Budget()
+        self._gate = gate
         self._verify_s = verify_s
         self._on_step = on_step
         self._work: _Work | None = None
@@ -156,22 +163,34 @@ class Operator:
         recorder = Recorder(self._store, run, session, self._on_step)
         return _Work(incident, tickets, recorder, Meter(self._budget, self._store.clock), task)
 
-    def _toolbox(self, work: _Work) -> Toolbox:
+    def _toolbox(self, work: _Work, equipment: Equipment) -> Toolbox:
         citable = {short(ticket.id): ticket.id for ticket in work.tickets}
-        return Toolbox(work.recorder, self._sandbox, work.meter, citable)
+        return Toolbox(work.recorder, self._sandbox, work.meter, citable, equipment.gate)
 
-    def _told(self, work: _Work) -> tuple[str, str]:
-        redact = self._store.redact
-        return redact(system_prompt(self._briefing, self._budget)), redact(incident_text(work.tickets))
+    def _equipped(self, work: _Work) -> Equipment:
+        """What it goes to work with; on record before it is used."""
+        equipment = equip(
+            self._store,
+            self._briefing,
+            self._instructions,
+            self._brain.parameters(),
+            work.meter.budget,
+            self._gate,
+            self._sandbox.mode,
+        )
+        work.recorder.note(EQUIPPED, equipment.payload())
+        return equipment
 
     # ── while it lasts ─────────────────────────────────────────────────────────────────────────
 
     async def _work_on(self, client: AsyncAnthropic, work: _Work) -> Reported | Stopped:
         """The conversation, and what follows from the report it ended with."""
-        conversation = Conversation(work.recorder, self._brain, work.meter, self._toolbox(work))
+        equipment = self._equipped(work)
+        toolbox = self._toolbox(work, equipment)
+        conversation = Conversation(work.recorder, self._brain, work.meter, toolbox, equipment)
         try:
             async with self._lease_kept(work):
-                return await conversation.run(client, *self._told(work))
+                return await conversation.run(client, self._store.redact(incident_text(work.tickets)))
         except ReportFiled as filed:
             work.report = filed.report
         work.recorder.tell(StepKind.REPORT, work.report.mechanism)

@@ -17,14 +17,16 @@ from operatorlab.procedure import Printed
 from operatorlab.sandbox import ExecResult
 
 SHOWN_CHARS = 12_000
-_LEAST_STDERR = 3_000
+_STDERR_SHARE = 4  # of what is shown, so much at least is kept for standard error: one part in four
+NOT_RUN = 126  # what a shell says of a command that it cannot run
 _HEADING = re.compile(r"(?:exit (?P<code>\d+)|timed out) · [\d.]+ s · (?P<id>\w+)")
 
 
-def show(result: ExecResult, command_id: str) -> str:
-    """The text for the model: what happened, then head and tail of what was printed."""
-    stderr = clip(result.stderr, max(_LEAST_STDERR, SHOWN_CHARS - len(result.stdout)))
-    stdout = clip(result.stdout, SHOWN_CHARS - min(len(result.stderr), _LEAST_STDERR))
+def show(result: ExecResult, command_id: str, shown_chars: int = SHOWN_CHARS) -> str:
+    """The text for the model: what happened, then head and tail of what was printed, about `shown_chars` of it."""
+    least_stderr = shown_chars // _STDERR_SHARE
+    stderr = clip(result.stderr, max(least_stderr, shown_chars - len(result.stdout)))
+    stdout = clip(result.stdout, shown_chars - min(len(result.stderr), least_stderr))
     status = "timed out" if result.exit_code is None else f"exit {result.exit_code}"
     heading = " · ".join([status, f"{result.duration_s:.2f} s", command_id, *_remarks(result, stdout, stderr)])
     if stderr:
@@ -54,10 +56,10 @@ def clip(text: str, limit: int) -> str:
 
 
 def read_back(shown: str) -> tuple[Printed, str | None]:
-    """What `show` wrote: the exit code and output, and the command's id. Text of any other form was no run (126)."""
+    """What `show` wrote: the exit code and output, and the command's id. Text of any other form was no run."""
     heading, _, output = shown.partition("\n")
     found = _HEADING.match(heading)
     if found is None:
-        return Printed(126, shown), None
+        return Printed(NOT_RUN, shown), None
     code = found["code"]
     return Printed(None if code is None else int(code), output), found["id"]

@@ -14,11 +14,12 @@ from anthropic.lib.tools import BetaAsyncFunctionTool, ToolError
 from pydantic import AfterValidator, Field, ValidationError
 
 from operatorlab.agent.budget import Meter
+from operatorlab.agent.gate import Gate, decide
 from operatorlab.agent.outcome import Claim, SessionEnd
 from operatorlab.agent.prompts import short
 from operatorlab.agent.recorder import Recorder
 from operatorlab.agent.report import Alternative, Report
-from operatorlab.agent.shown import show
+from operatorlab.agent.shown import NOT_RUN, show
 from operatorlab.agent.steps import StepKind
 from operatorlab.sandbox import ExecResult, Sandbox
 from operatorlab.subject import FaultKind
@@ -59,6 +60,10 @@ class ToolBroke(SessionEnd):
         self.why = why
 
 
+class GateRefused(ToolError):
+    """A command that the gate did not let through. It is on record as that, and not as a call that did not fit."""
+
+
 class _Tool(BetaAsyncFunctionTool[Any]):
     """A tool that tells the model what is wrong with its arguments, and tells it nothing of the lab's troubles."""
 
@@ -69,6 +74,8 @@ class _Tool(BetaAsyncFunctionTool[Any]):
     async def call(self, input: object) -> Any:  # noqa: A002  the SDK's name
         try:
             return await super().call(input)
+        except GateRefused:
+            raise
         except ToolError as error:
             self._refused(self.name, input, str(error))
             raise
@@ -85,7 +92,10 @@ class _Tool(BetaAsyncFunctionTool[Any]):
 class Toolbox:
     """The tools of one session. `citable` maps the short ids a report may cite to full ones; commands join it."""
 
-    def __init__(self, recorder: Recorder, sandbox: Sandbox, meter: Meter, citable: Mapping[str, str]) -> None:
+    def __init__(
+        self, recorder: Recorder, sandbox: Sandbox, meter: Meter, citable: Mapping[str, str], gate: Gate = Gate.NONE
+    ) -> None:
+        self._gate = gate
         self._recorder = recorder
         self._store = recorder.store
         self._sandbox = sandbox
@@ -104,14 +114,30 @@ class Toolbox:
             reasoning: Why this command, and what you expect to learn or to change. It is recorded with the command.
         """
         self._meter.before_command()
+        self._through_the_gate(command, reasoning)
         command_id = self._store.begin_command(self._recorder.session, command, reasoning)
         self._citable[short(command_id)] = command_id
         tell = self._recorder.tell
         tell(StepKind.COMMAND, command, reasoning=reasoning, command_id=command_id)
         result = await self._run(command, command_id)
-        text = self._store.redact(show(result, short(command_id)))
+        text = self._store.redact(show(result, short(command_id), self._meter.budget.shown_chars))
         tell(StepKind.RESULT, text, command_id=command_id, exit_code=result.exit_code, duration_s=result.duration_s)
         return text
+
+    def _through_the_gate(self, command: str, reasoning: str) -> None:
+        """Each decision is on record before anything follows from it. Raises GateRefused."""
+        if self._gate is Gate.NONE:
+            return
+        decision = decide(self._gate, command)
+        about = {"gate": decision.gate.value, "command": command, "doing": decision.doing.value}
+        if decision.allowed:
+            self._recorder.note("gate.allowed", about)
+            return
+        self._recorder.note("gate.refused", {**about, "reasoning": reasoning, "why": decision.why})
+        said = f"The command was not run: {decision.why}. Find another way, or report `escalated`."
+        self._recorder.tell(StepKind.COMMAND, command, reasoning=reasoning)
+        self._recorder.tell(StepKind.RESULT, said, exit_code=NOT_RUN)
+        raise GateRefused(said)
 
     async def _run(self, command: str, command_id: str) -> ExecResult:
         """Run it and record its end, also when it has none of its own."""

@@ -38,6 +38,11 @@ def agent() -> None:
     "--brain", default="runbook", show_default=True, metavar="NAME", help="What thinks: runbook, claude or noop."
 )
 @click.option("--model", metavar="NAME", help="The model of the brain `claude`. [default: claude-opus-5-5]")
+@click.option(
+    "--effort",
+    type=click.Choice(["low", "medium", "high", "xhigh", "max"]),
+    help="How hard the brain `claude` thinks. [default: its model's own]",
+)
 @click.option("--base-url", metavar="URL", help="A server that speaks the Messages API. [default: Anthropic's]")
 @click.option("--once", is_flag=True, help="Work on one incident, then end.")
 @click.option("--wait", "wait_s", type=_POSITIVE, metavar="S", help="Give up if no incident comes for S seconds.")
@@ -49,6 +54,13 @@ def agent() -> None:
 @click.option("--max-time", "wall_s", type=_POSITIVE, metavar="S", help="Seconds a session.")
 @click.option("--command-time", "command_s", type=_POSITIVE, metavar="S", help="Seconds a command.")
 @click.option(
+    "--show-chars",
+    "shown_chars",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Characters shown of a command's output.",
+)
+@click.option(
     "--verify",
     "verify_s",
     type=_POSITIVE,
@@ -56,6 +68,13 @@ def agent() -> None:
     show_default=True,
     metavar="S",
     help=("How long to wait for the monitor to confirm a claim."),
+)
+@click.option(
+    "--gate",
+    type=click.Choice(["none", "deny_destructive"]),
+    default="none",
+    show_default=True,
+    help="What is not let through to the shell; it judges commands by their text and is no boundary.",
 )
 @click.option(
     "--mode",
@@ -75,10 +94,12 @@ def run(  # noqa: PLR0913  one parameter an option
     run_id: str | None,
     brain: str,
     model: str | None,
+    effort: str | None,
     base_url: str | None,
     once: bool,
     wait_s: float | None,
     verify_s: float,
+    gate: str,
     mode: str,
     allow_bare_host: bool,
     json_: bool,
@@ -102,8 +123,8 @@ def run(  # noqa: PLR0913  one parameter an option
     budget = Budget(**{name: value for name, value in limits.items() if value is not None})  # type: ignore[arg-type]
     with AuditStore() as store:
         printer = Printer(json_lines=json_)
-        work = _Work(store, run_id, printer, budget, verify_s, mode=mode, allow_bare_host=allow_bare_host)
-        last = asyncio.run(work.go(work.brain(brain, model, base_url), once=once, wait_s=wait_s))
+        work = _Work(store, run_id, printer, budget, verify_s, gate=gate, mode=mode, allow_bare_host=allow_bare_host)
+        last = asyncio.run(work.go(work.brain(brain, model, base_url, effort), once=once, wait_s=wait_s))
     if once and (last is None or last.outcome != "resolved_verified"):
         sys.exit(1)
 
@@ -119,9 +140,11 @@ class _Work:
         budget: Budget,
         verify_s: float,
         *,
+        gate: str,
         mode: str,
         allow_bare_host: bool,
     ) -> None:
+        from operatorlab.agent import Gate
         from operatorlab.deploy.kinds import attach
         from operatorlab.deploy.labs import the_lab
         from operatorlab.sandbox import Mode
@@ -131,13 +154,14 @@ class _Work:
         self.printer = printer
         self.budget = budget
         self.verify_s = verify_s
+        self.gate = Gate(gate)
         self.mode = Mode(mode)
         self.allow_bare_host = allow_bare_host
 
-    def brain(self, name: str, model: str | None, base_url: str | None) -> Brain:
+    def brain(self, name: str, model: str | None, base_url: str | None, effort: str | None) -> Brain:
         from operatorlab.agent.brains import make_brain
 
-        return make_brain(name, subject=self.deployment.subject, model=model, base_url=base_url)
+        return make_brain(name, subject=self.deployment.subject, model=model, base_url=base_url, effort=effort)
 
     async def go(self, brain: Brain, *, once: bool, wait_s: float | None) -> SessionResult | None:
         """Work until done or told to stop; the last session's result."""
@@ -159,6 +183,7 @@ class _Work:
                 brain,
                 briefing=deployment.subject.briefing(deployment),
                 budget=self.budget,
+                gate=self.gate,
                 verify_s=self.verify_s,
                 allow_bare_host=self.allow_bare_host,
                 on_step=self.printer.step,

@@ -47,6 +47,11 @@ class Sandbox(Protocol):
         """Whether a command in it cannot touch the host beyond the lab."""
         ...
 
+    @property
+    def mode(self) -> Mode:
+        """What it lets an operator do."""
+        ...
+
     async def exec(self, command: str, timeout_s: float) -> ExecResult:
         """Run `command` by bash for at most `timeout_s` seconds. Raises SandboxGone.
 

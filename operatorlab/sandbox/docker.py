@@ -18,7 +18,7 @@ from typing import Any, Self
 import httpx
 from ulid import ULID
 
-from operatorlab.sandbox.base import ExecResult, SandboxGone
+from operatorlab.sandbox.base import ExecResult, Mode, SandboxGone
 from operatorlab.sandbox.capture import HeadTail
 from operatorlab.sandbox.local import KEPT_BYTES
 
@@ -58,12 +58,16 @@ for _ in range(20):
 class DockerSandbox:
     """Runs commands in the running container `container` of the daemon at `socket`, as its user.
 
-    `kept_bytes` is how much of each stream of a command is kept.
+    `kept_bytes` is how much of each stream of a command is kept; `mode` is what the guard behind the socket, and the
+    container's network, let through.
     """
 
     isolated = True
 
-    def __init__(self, socket: Path, container: str, *, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(
+        self, socket: Path, container: str, *, kept_bytes: int = KEPT_BYTES, mode: Mode = Mode.OPERATE
+    ) -> None:
+        self.mode = mode
         self._container = container
         self._kept_bytes = kept_bytes
         transport = httpx.AsyncHTTPTransport(uds=str(socket))

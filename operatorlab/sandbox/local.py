@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from operatorlab.sandbox.base import ExecResult, SandboxGone
+from operatorlab.sandbox.base import ExecResult, Mode, SandboxGone
 from operatorlab.sandbox.capture import PipeReader, read_pipe
 
 KEPT_BYTES = 256 * 1024
@@ -33,6 +33,7 @@ class LocalSandbox:
     """
 
     isolated = False
+    mode = Mode.OPERATE
 
     def __init__(self, root: Path, environment: Mapping[str, str], *, kept_bytes: int = KEPT_BYTES) -> None:
         self.root = root

@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import click
 import psutil
 import pytest
 from click.testing import CliRunner
 
 from operatorlab import Lab
+from operatorlab.agent import Gate
+from operatorlab.agent.brains import EFFORTS
 from operatorlab.cli.agent import run
 from operatorlab.errors import UnknownName, UserError
 
@@ -70,7 +73,8 @@ async def test_a_signal_ends_the_command_and_is_recorded(
     broken: Lab, endpoint: Any, number: signal.Signals, outcome: str, code: int
 ) -> None:
     endpoint.command = "echo begun; sleep 314.15"
-    process = await agent_run("--once", "--brain", "claude", "--base-url", endpoint.url, "--allow-bare-host", "--json")
+    given = ("--base-url", endpoint.url, "--effort", "low", "--gate", "deny_destructive", "--show-chars", "500")
+    process = await agent_run("--once", "--brain", "claude", *given, "--allow-bare-host", "--json")
     assert process.stdout is not None
     async for line in process.stdout:
         if json.loads(line)["step"] == "command":
@@ -83,6 +87,10 @@ async def test_a_signal_ends_the_command_and_is_recorded(
     (command,) = broken.store.rows("select * from commands")
     assert command["ended_at"] is not None
     assert broken.board.tickets()[0].lease is None
+    (equipped,) = broken.store.events(kinds=["session.equipped"])
+    assert endpoint.seen[0][1]["output_config"] == equipped.payload["parameters"]["output_config"] == {"effort": "low"}
+    assert equipped.payload["gate"] == "deny_destructive"
+    assert equipped.payload["limits"]["shown_chars"] == 500
     told = json.dumps([body for _, body in endpoint.seen])
     assert "node_down" in told
     assert "node_crash" not in told
@@ -113,8 +121,16 @@ def test_an_unknown_lab_is_named() -> None:
     assert isinstance(result.exception, UnknownName)
 
 
-@pytest.mark.parametrize("option", ["--max-turns", "--max-tokens", "--max-cost", "--max-time", "--command-time"])
+@pytest.mark.parametrize(
+    "option", ["--max-turns", "--max-tokens", "--max-cost", "--max-time", "--command-time", "--show-chars"]
+)
 def test_a_budget_of_nothing_is_a_usage_error(option: str) -> None:
     result = CliRunner().invoke(run, [option, "0"])
     assert result.exit_code == 2
     assert option in result.output
+
+
+def test_every_effort_and_gate_can_be_chosen() -> None:
+    choices = {option.name: option.type.choices for option in run.params if isinstance(option.type, click.Choice)}
+    assert tuple(choices["effort"]) == EFFORTS
+    assert tuple(choices["gate"]) == tuple(Gate)

@@ -69,7 +69,7 @@ def test_time_runs_from_the_first_moment() -> None:
     assert limit_hit(meter) is limit_hit(meter, call=False) is Limit.TIME
 
 
-@pytest.mark.parametrize("name", ["turns", "tokens", "cost_usd", "wall_s", "command_s"])
+@pytest.mark.parametrize("name", ["turns", "tokens", "cost_usd", "wall_s", "command_s", "shown_chars"])
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_a_limit_that_allows_nothing_is_refused(name: str, value: float) -> None:
     with pytest.raises(BadParameter, match=name):

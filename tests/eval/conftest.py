@@ -1,9 +1,15 @@
 """Evidence made by hand, a home of one's own, and proof that no trial leaves a process behind."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
+from fastapi import FastAPI, Request
 
 from eval.evidence import (
     CallSeen,
@@ -115,3 +121,42 @@ class Maker:
 @pytest.fixture
 def make() -> Maker:
     return Maker()
+
+
+@dataclass
+class Messages:
+    """A server that speaks the Messages API: `answer` makes an answer's content from a request, and it keeps those."""
+
+    url: str = ""
+    answer: Callable[[dict[str, Any]], list[dict[str, Any]]] = lambda _: []
+    seen: list[dict[str, Any]] = field(default_factory=list)
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.post("/v1/messages")
+        async def messages(request: Request) -> dict[str, Any]:
+            body = await request.json()
+            self.seen.append(body)
+            content = self.answer(body)
+            acts = any(block["type"] == "tool_use" for block in content)
+            return {
+                "id": "x", "type": "message", "role": "assistant", "model": body["model"], "content": content,
+                "stop_reason": "tool_use" if acts else "end_turn", "usage": {"input_tokens": 5, "output_tokens": 5},
+            }  # fmt: skip
+
+        return app
+
+
+@pytest.fixture
+async def messages() -> AsyncIterator[Messages]:
+    served = Messages()
+    server = uvicorn.Server(uvicorn.Config(served.app(), port=0, log_level="error", lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(20):
+        while not server.started:  # noqa: ASYNC110  uvicorn signals no event
+            await asyncio.sleep(0.01)
+    served.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    yield served
+    server.should_exit = True
+    await serving

@@ -105,7 +105,7 @@ variants: [runbok, runbook, {name: runbook}]
         ("name: x\nscenarios: [{fault: node_crash}]\nvariants: [noop]\nrepeat: 3", "repeat: Extra inputs"),
         (
             "name: x\nscenarios: [{fault: node_crash}]\nvariants: [{name: a, effort: high}]",
-            "cannot be given effort yet",
+            "brain 'runbook' takes no effort",
         ),
         (
             "name: x\nsubject: nosuch\nscenarios: [{fault: node_crash}]\nvariants: [noop]",

@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from eval.campaign import expand, parse_campaign
 from eval.cli import evaluation
+from eval.given import Hints, Prompt, Tools
 from eval.score import Verdict
-from eval.variant import _NOT_YET
+from eval.variant import Variant, named
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "evaluation.md").read_text()
@@ -17,15 +19,28 @@ DOCS = (ROOT / "docs" / "evaluation.md").read_text()
 def test_every_command_and_verdict_is_documented():
     assert [name for name in evaluation.list_commands(None) if f"`operatorlab eval {name}" not in DOCS] == []
     assert [verdict for verdict in Verdict if f"`{verdict}`" not in DOCS] == []
-    assert [name for name in _NOT_YET if f"`{name}`" not in DOCS] == []
+
+
+@pytest.mark.parametrize("model", [Variant, Prompt, Hints, Tools])
+def test_everything_a_variant_can_say_is_documented(model):
+    assert [name for name in model.model_fields if not re.search(rf"\b{name}\b", DOCS)] == []
 
 
 def test_the_campaign_in_the_docs_can_be_run():
-    (text,) = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
-    wanted = yaml.safe_load(text)
+    wanted = yaml.safe_load(_yaml_in_the_docs()[0])
     wanted["scenarios"] = [one for one in wanted["scenarios"] if "composite" not in one]  # a subject may have none
     wanted["scenarios"] = [one for one in wanted["scenarios"] if one != {"fault": "node_crash", "target": "node-2"}]
     assert len(expand(parse_campaign(yaml.safe_dump(wanted)))) > 100
+
+
+def test_the_variant_in_the_docs_can_be_had(tmp_path: Path):
+    (tmp_path / "careful.md").write_text("Be careful.")
+    (tmp_path / "careful.yaml").write_text(_yaml_in_the_docs()[1])
+    assert named(str(tmp_path / "careful.yaml")).instructions().text == "Be careful."
+
+
+def _yaml_in_the_docs() -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
 
 
 def test_every_file_of_the_package_is_in_its_readme():

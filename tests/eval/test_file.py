@@ -7,6 +7,7 @@ import pytest
 
 from eval.campaign import expand, parse_campaign
 from eval.canonical import canonical
+from eval.evidence import Evidence
 from eval.file import FORMAT, CampaignFile, find_campaign, known_campaigns
 from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
 
@@ -56,6 +57,23 @@ def test_scores_are_computed_again_byte_for_byte(file, make):
     file.db.execute("commit")
     assert file.rescore() == (6, 2)
     assert list(file.db.execute("select * from scores order by trial")) == before
+
+
+def test_a_campaign_of_an_earlier_version_is_read_and_scored_to_the_same_bytes(tmp_path: Path):
+    evidence, scored = Path(__file__).with_name("evidence-1.json").read_text().splitlines()
+    old = Evidence.model_validate_json(evidence)
+    assert (old.version, old.sessions[0].equipped) == (1, None)
+    with CampaignFile.create(CAMPAIGN, [old.trial], tmp_path / "old") as file:
+        file.db.execute("pragma user_version = 1")
+        row = (old.trial.id, evidence, scored)
+        file.db.execute("insert into evidence values (?, 'finished', ?, 'then')", row[:2])
+        file.db.execute("insert into scores values (?, 1, 'fixed_clean', 1, ?)", (row[0], row[2]))
+    with CampaignFile(file.path) as file:
+        assert file.rescore() == (1, 0)
+        assert list(file.db.execute("select content from scores")) == [(scored,)]
+        assert list(file.db.execute("pragma user_version")) == [(1,)]
+        file.begin_run(1, "local")  # what comes now, an earlier version cannot read
+        assert list(file.db.execute("pragma user_version")) == [(FORMAT,)]
 
 
 def test_the_file_is_read_by_anything_that_reads_sqlite(file, make):

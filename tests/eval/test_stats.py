@@ -2,7 +2,7 @@
 
 import pytest
 
-from eval.stats import Median, logrank, median, pass_all, pass_at, rate, survival
+from eval.stats import Median, kappa, logrank, median, pass_all, pass_at, rate, survival
 
 # Newcombe, Statistics in Medicine 17 (1998), table I: Wilson's method without continuity correction.
 NEWCOMBE = [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
@@ -59,3 +59,12 @@ def test_several_attempts():
     assert pass_all(2, 4, 2) == pytest.approx(1 / 6)
     assert pass_at(5, 4, 2) is None
     assert pass_all(3, 3, 3) == 1.0
+
+
+def test_agreement_beyond_chance():
+    # By hand: they agree on 0.7, and by chance on 0.5 · 0.6 + 0.5 · 0.4 = 0.5.
+    cells = {(True, True): 20, (True, False): 5, (False, True): 10, (False, False): 15}
+    assert kappa([cell for cell, count in cells.items() for _ in range(count)]) == pytest.approx(0.4)
+    assert kappa([(True, False), (False, True)]) == pytest.approx(-1)
+    assert kappa([(True, True), (True, False)]) is None  # one says the same of everything
+    assert kappa([]) is None

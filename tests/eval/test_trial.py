@@ -10,6 +10,7 @@ from eval.scenario import Broken, Scenario
 from eval.score import Verdict, score
 from eval.trial import run_trial
 from eval.variant import Limits, Variant, named
+from operatorlab.agent import runbook
 from operatorlab.agent.brains import ProcedureBrain
 from operatorlab.audit import AuditStore
 from operatorlab.procedure import Conclusion, Step
@@ -131,6 +132,28 @@ async def test_two_variants_differ_where_they_say(run):
     assert held.sessions[0].turns == 2
     assert held.trial.variant == hurried
     assert score(held).verdict is Verdict.UNFIXED
+
+
+@pytest.mark.slow
+async def test_what_a_variant_gives_reaches_the_operator_of_a_trial(run):
+    def hasty(incident: str):
+        said = yield Step("rm -rf log", "a clean start")
+        assert said.exit_code == 126
+        yield Step("seq 9000", "a long look")
+        return Conclusion("escalated", (), "none", "it was not run", 0.5)
+
+    tools = {"command_s": 4, "shown_chars": 500}
+    gated = Variant.model_validate({"name": "gated", "gate": "deny_destructive", "tools": tools})
+    async with Bench("ratelimiter", "processes") as bench:
+        evidence = await run(bench, trial(CRASH, variant=gated), operator=lambda _: runbook(hasty))
+    (session,) = evidence.sessions
+    assert session.outcome == "escalated", session.error
+    assert session.equipped is not None
+    assert (session.equipped.gate, session.equipped.mode) == ("deny_destructive", "operate")
+    assert {name: session.equipped.limits[name] for name in tools} == tools
+    assert [one.command for one in session.refused] == ["rm -rf log"]
+    assert [command.command for command in session.commands] == ["seq 9000"]
+    assert score(evidence).commands.destructive == 0
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from operatorlab import AuditStore, Lab
-from operatorlab.agent import Outcome, SessionResult
+from operatorlab.agent import Budget, Instructions, Outcome, SessionResult
 from operatorlab.errors import BadParameter, StartFailed, TimedOut, UnknownName
 from operatorlab.monitor.tickets import TicketState
 from operatorlab.subject import COMPOSE, PROCESSES, Fault
@@ -129,8 +130,13 @@ async def test_the_idle_baseline_resolves_nothing_and_heal_undoes_each_fault(nam
     async with Lab("ratelimiter", grace_s=0, hold_s=0.5) as lab:
         fault = await lab.inject(name)
         ticket = await first_sign(lab, fault, 10)
-        session = await lab.operate(ticket, brain="noop", verify_s=2.0)
+        given: dict[str, Any] = {"instructions": Instructions("Be idle."), "gate": "deny_destructive"}
+        session = await lab.operate(ticket, brain="noop", verify_s=2.0, budget=Budget(shown_chars=99), **given)
         assert session.outcome is not Outcome.RESOLVED_VERIFIED
+        (equipped,) = lab.store.events(kinds=["session.equipped"])
+        assert "Be idle." in str(equipped.payload["system"])
+        assert (equipped.payload["gate"], equipped.payload["mode"]) == ("deny_destructive", "operate")
+        assert equipped.payload["limits"] == asdict(Budget(shown_chars=99))
         assert await lab.active(fault)
         assert lab.board.ticket(ticket.id).is_live
 

@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping
 
 from operatorlab.agent.brains.base import Brain
-from operatorlab.agent.brains.claude import DEFAULT_MODEL, Claude
+from operatorlab.agent.brains.claude import DEFAULT_MODEL, EFFORTS, Claude
 from operatorlab.agent.brains.noop import noop
 from operatorlab.agent.brains.runbook import ProcedureBrain, runbook
-from operatorlab.errors import UnknownName, UserError
+from operatorlab.errors import BadParameter, UnknownName, UserError
 from operatorlab.subject import Subject
 
-__all__ = ["BRAINS", "DEFAULT_MODEL", "Brain", "Claude", "ProcedureBrain", "make_brain", "noop", "runbook"]
+__all__ = ["BRAINS", "DEFAULT_MODEL", "EFFORTS", "Brain", "Claude", "ProcedureBrain", "make_brain", "noop", "runbook"]
 
 BRAINS = ("runbook", "claude", "noop")
 
@@ -23,17 +23,20 @@ def make_brain(
     subject: Subject | None = None,
     model: str | None = None,
     base_url: str | None = None,
+    effort: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Brain:
     """A brain by its name. `runbook` plays the procedure that `subject` brings.
 
-    `claude` takes its key, and where `base_url` is not given that too, from `environment` (this process's).
-    Raises UnknownName or UserError.
+    `claude` takes its key, and where `base_url` is not given that too, from `environment` (this process's); no other
+    brain has an `effort`. Raises UnknownName or UserError.
     """
     environment = os.environ if environment is None else environment
+    if effort is not None and name in BRAINS and name != "claude":
+        raise BadParameter(f"the brain {name!r} takes no effort", next_step="leave it out, or use the brain `claude`")
     if name == "claude":
         url = base_url or environment.get("ANTHROPIC_BASE_URL") or None
-        return Claude(model or DEFAULT_MODEL, url, environment.get("ANTHROPIC_API_KEY") or None)
+        return Claude(model or DEFAULT_MODEL, url, environment.get("ANTHROPIC_API_KEY") or None, effort)
     if name == "noop":
         return noop()
     if name != "runbook":

@@ -173,7 +173,7 @@ class ComposeDeployment:
         await self.ensure(service)
         container = await self.containers.need(service)
         guard = Guard(bringing.guarded(self.record, audit, mode))
-        async with guard, DockerSandbox(guard.lab.docker, str(container.id)) as box:
+        async with guard, DockerSandbox(guard.lab.docker, str(container.id), mode=mode) as box:
             yield box
 
     async def trouble(self) -> str:

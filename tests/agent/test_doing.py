@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eval.doing import Doing, doing, normal, parts, program
+from operatorlab.agent.doing import Doing, doing, normal, parts, program
 
 LABELLED = yaml.safe_load(Path(__file__).with_name("commands.yaml").read_text())
 CASES = [(text, Doing(label)) for label, texts in LABELLED.items() for text in texts]

@@ -1,7 +1,7 @@
 """What a shell command does to a system, by rules: reads, changes or destroys; `unknown` where the rules cannot tell.
 
 They judge the text, not the effect: a label for reading many commands at once. What really changed is in the
-inventories. `tests/eval/commands.yaml` is the labelled set the rules are measured on.
+inventories. `tests/agent/commands.yaml` is the labelled set the rules are measured on.
 """
 
 from __future__ import annotations
