@@ -136,8 +136,9 @@ class _Course:
             if ticket is not None:
                 await self._operate(lab, ticket)
             window = await self._hold(lab)
-            if ticket is not None and self.trial.scenario.duplicated and await self._repaired(lab, ticket, window):
-                await self._operate_again(lab, ticket, window)
+            if ticket is not None and self.trial.scenario.duplicated and await self._repaired(lab, window):
+                if await self._all_closed(lab):
+                    await self._operate_again(lab, ticket, window)
                 await self._hold(lab)
         self.tell("check")
         await self.breaking.check(lab)
@@ -178,13 +179,17 @@ class _Course:
         self.notes.mark("held")
         return window
 
-    async def _repaired(self, lab: Lab, ticket: Ticket, window: Window) -> bool:
-        """Whether nothing is left to repair: all held, nothing is in force, and the monitor has closed every ticket."""
+    async def _repaired(self, lab: Lab, window: Window) -> bool:
+        """Whether nothing is left to repair: all held, and nothing is in force."""
         await self.breaking.check(lab)
-        if not (window.held and self.breaking.over):
-            return False
-        with contextlib.suppress(TimedOut):
-            await lab.board.closed(ticket.incident, PATIENCE_S)
+        return bool(window.held) and self.breaking.over
+
+    async def _all_closed(self, lab: Lab) -> bool:
+        """Wait until the monitor has closed every ticket, also those of a machine that was busy; whether it has."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while live := lab.board.live():
+                    await lab.board.closed(live[0].incident)
         return not lab.board.live()
 
     async def _operate_again(self, lab: Lab, ticket: Ticket, window: Window) -> None:

@@ -94,6 +94,13 @@ def test_without_a_repair_there_is_no_duplicate_and_the_trouble_is_what_is_judge
     assert score(evidence).control
 
 
+def test_a_repair_for_which_no_duplicate_could_be_opened_says_nothing_of_the_control(make):
+    judged = score(duplicated(make, duplicate=None, sessions=make.evidence().sessions))
+    assert judged.verdict is None
+    assert not judged.success
+    assert judged.repair.done
+
+
 def test_a_trial_that_broke_off_over_its_duplicate_has_no_verdict(make):
     for ended in (Ended.CRASHED, Ended.TIMED_OUT):
         assert score(duplicated(make, LOOKED, ended=ended, error="…", after=None)).verdict is None
