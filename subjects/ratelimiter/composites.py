@@ -71,6 +71,11 @@ COMPOSITES = (
         "one key is allowed a thousandfold, and another nothing at all",
         together(hit(f.LimitMisconfigured, "tenant-a"), hit(f.LimitZero, "tenant-b")),
     ),
+    Composite(
+        "retry_storm",
+        "Redis stands still for three seconds; clients that ask again at once keep a node overloaded ever after",
+        together(hit(f.InsistentClients, "node-1"), later(briefly(hit(f.RedisHang, "redis"), 3.0), 8.0)),
+    ),
     Composite("nothing", "nothing is done at all", (), harmless=True),
     Composite(
         "short_pause",

@@ -22,7 +22,9 @@ AT_ONCE = (
     "limit_misconfigured",
     "redis_flush",
 )  # one of each sort; the others are slow
+SHOWN = [kind for kind in RateLimiter.faults if not kind.latent]  # the others: test_metastable.py
 every_fault = pytest.mark.parametrize("kind", RateLimiter.faults, ids=lambda kind: kind.name)
+every_shown_fault = pytest.mark.parametrize("kind", SHOWN, ids=lambda kind: kind.name)
 on_compose = pytest.param((COMPOSE, "steady"), id=COMPOSE, marks=SLOW)
 
 
@@ -37,9 +39,7 @@ def every_fault_everywhere(test):
 
 
 def most_are_slow(test):
-    kinds = [
-        pytest.param(kind, id=kind.name, marks=() if kind.name in AT_ONCE else SLOW) for kind in RateLimiter.faults
-    ]
+    kinds = [pytest.param(kind, id=kind.name, marks=() if kind.name in AT_ONCE else SLOW) for kind in SHOWN]
     return everywhere(pytest.mark.parametrize("kind", kinds)(test))
 
 
@@ -85,7 +85,8 @@ async def test_found_in_time_lasting_and_healed_twice_in_a_row(lab, kind, record
         assert await picture(lab) == before
 
 
-@every_fault_everywhere
+@everywhere
+@every_shown_fault
 async def test_the_reference_fix_repairs_it_and_leaves_a_system_as_new(lab, kind):
     await lab.healthy()
     fault, before = aimed(kind), await picture(lab)
@@ -106,7 +107,8 @@ async def test_the_reference_fix_repairs_it_and_leaves_a_system_as_new(lab, kind
 
 
 @pytest.mark.slow
-@every_fault_everywhere
+@everywhere
+@every_shown_fault
 async def test_blames_nobody_else(lab, kind):
     await lab.healthy()
     fault = aimed(kind)

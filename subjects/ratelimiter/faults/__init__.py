@@ -7,6 +7,7 @@ how to undo it whatever has happened since (`heal`).
 from __future__ import annotations
 
 from operatorlab.subject import Fault
+from subjects.ratelimiter.faults.insistent_clients import InsistentClients
 from subjects.ratelimiter.faults.node_bad_window import NodeBadWindow
 from subjects.ratelimiter.faults.node_configuration import MetricsDead, NodeLocalCache, NodeWrongRedis
 from subjects.ratelimiter.faults.node_crash import NodeCrash
@@ -48,6 +49,7 @@ FAULTS: tuple[type[Fault], ...] = (
     NodeWrongRedis,
     NodeLocalCache,
     MetricsDead,
+    InsistentClients,
     RedisCrash,
     RedisHang,
     RedisClientPause,
@@ -71,6 +73,7 @@ FAULTS: tuple[type[Fault], ...] = (
 
 __all__ = [
     "FAULTS",
+    "InsistentClients",
     "LimitMisconfigured",
     "LimitZero",
     "MetricsDead",
