@@ -33,10 +33,12 @@ from subjects.ratelimiter.faults.redis_password import RedisPassword
 from subjects.ratelimiter.faults.redis_readonly import RedisReadonly
 from subjects.ratelimiter.faults.redis_slow_script import RedisSlowScript
 from subjects.ratelimiter.faults.registry_ghost import RegistryGhost
+from subjects.ratelimiter.faults.self_healing_crash import SelfHealingCrash
 from subjects.ratelimiter.faults.wrong_limit import LimitMisconfigured, LimitZero
 
 FAULTS: tuple[type[Fault], ...] = (
     NodeCrash,
+    SelfHealingCrash,
     NodeStop,
     NodeHang,
     NodeDisconnected,
@@ -106,4 +108,5 @@ __all__ = [
     "RedisReadonly",
     "RedisSlowScript",
     "RegistryGhost",
+    "SelfHealingCrash",
 ]
