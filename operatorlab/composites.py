@@ -60,7 +60,8 @@ def lasting(composite: Composite) -> Plan:
 
 def metastable(composite: Composite) -> bool:
     """Whether the failure stays after what set it off is gone."""
-    return any(part.fault.latent for part in lasting(composite))
+    stays = lasting(composite)
+    return bool(stays) and all(part.fault.latent for part in stays)
 
 
 def problems(subject: Subject) -> Iterator[str]:

@@ -70,6 +70,7 @@ def test_a_failure_stays_where_something_latent_does():
     assert metastable(Composite("x", "x", set_off))
     assert not metastable(Composite("x", "x", briefly(set_off, 1.0)))
     assert not metastable(Composite("x", "x", hit(CRASH, "node-1")))
+    assert not metastable(Composite("x", "x", together(hit(LATENT, "node-1"), hit(SLOW, "node-2"))))
 
 
 GOOD = Composite("good", "good", hit(CRASH, "node-1"))

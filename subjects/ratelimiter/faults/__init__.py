@@ -7,6 +7,7 @@ how to undo it whatever has happened since (`heal`).
 from __future__ import annotations
 
 from operatorlab.subject import Fault
+from subjects.ratelimiter.faults.failover_clients import FailoverClients
 from subjects.ratelimiter.faults.insistent_clients import InsistentClients
 from subjects.ratelimiter.faults.node_bad_window import NodeBadWindow
 from subjects.ratelimiter.faults.node_configuration import MetricsDead, NodeLocalCache, NodeWrongRedis
@@ -52,6 +53,7 @@ FAULTS: tuple[type[Fault], ...] = (
     NodeLocalCache,
     MetricsDead,
     InsistentClients,
+    FailoverClients,
     RedisCrash,
     RedisHang,
     RedisClientPause,
@@ -75,6 +77,7 @@ FAULTS: tuple[type[Fault], ...] = (
 
 __all__ = [
     "FAULTS",
+    "FailoverClients",
     "InsistentClients",
     "LimitMisconfigured",
     "LimitZero",

@@ -1,8 +1,9 @@
-"""Clients of one node that take no failure for an answer: they ask again at once, with no back-off.
+"""Clients that take no failure for an answer: they ask the next node, and all of them again, with no back-off.
 
-    python3 insistent.py 127.0.0.1:8101 --clients 96 --every 6
+    python3 insistent.py 127.0.0.1:8101 --clients 160 --every 13
+    python3 insistent.py 127.0.0.1:8101 127.0.0.1:8102 --clients 80 --every 0.8
 
-Each has one request under way at most, asks four times a second at most, and only now and then while it is answered:
+Each has one request under way at most, asks twice a second at most, and only now and then while it is answered:
 that bounds what they send, however long nobody answers. They end with their process. Standard library only.
 """
 
@@ -12,10 +13,11 @@ import argparse
 import asyncio
 import json
 import random
+from collections.abc import Sequence
 
 _WITHIN_S = 1.0
-_SOONEST_S = 0.25
-"""From one try to the next at least, seconds: as long as a node waits for Redis. No refusal is sooner than that."""
+_SOONEST_S = 0.5
+"""From one try to the next at least, seconds, however often it failed."""
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> bool:
@@ -29,11 +31,12 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: s
     return b" 200 " in answer[0]
 
 
-class Client:
-    """One client and its connection."""
+class Connection:
+    """A client's connection to one node, made anew where it was lost."""
 
-    def __init__(self, host: str, port: int, key: str) -> None:
-        self._node, self._key = (host, port), key
+    def __init__(self, node: str, key: str) -> None:
+        host, _, port = node.rpartition(":")
+        self._node, self._key = (host, int(port)), key
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def served(self) -> bool:
@@ -43,33 +46,48 @@ class Client:
                 self._open = self._open or await asyncio.open_connection(*self._node)
                 return await ask(*self._open, self._key)
         except (OSError, EOFError, TimeoutError, ValueError):
-            if self._open:
-                self._open[1].transport.abort()
-            self._open = None
+            self.drop()
             return False
 
-    async def insist(self, every_s: float) -> None:
-        """Ask for ever, `every_s` seconds after an answer on average, and at once after a failure."""
-        clock = asyncio.get_running_loop().time
+    def drop(self) -> None:
+        """Close it at once, if it is open."""
+        if self._open:
+            self._open[1].transport.abort()
+        self._open = None
+
+
+async def insist(nodes: Sequence[str], key: str, every_s: float) -> None:
+    """One client, for ever: asks `every_s` seconds after an answer on average, and twice a second while all fail."""
+    connections = [Connection(node, key) for node in nodes]
+    clock = asyncio.get_running_loop().time
+    try:
         await asyncio.sleep(random.uniform(0, every_s))  # noqa: S311  no secret
         while True:
             asked = clock()
-            if await self.served():
+            if await _any_serves(connections):
                 await asyncio.sleep(random.uniform(0, 2 * every_s))  # noqa: S311  no secret
             else:
                 await asyncio.sleep(max(0.0, asked + _SOONEST_S - clock()))
+    finally:
+        for connection in connections:
+            connection.drop()
+
+
+async def _any_serves(connections: Sequence[Connection]) -> bool:
+    for connection in connections:
+        if await connection.served():
+            return True
+    return False
 
 
 async def run(options: argparse.Namespace) -> None:
     """Play the clients until the process is ended."""
-    host, _, port = options.node.rpartition(":")
-    clients = [Client(host, int(port), f"batch-{number}") for number in range(options.clients)]
-    await asyncio.gather(*(client.insist(options.every) for client in clients))
+    await asyncio.gather(*(insist(options.nodes, f"batch-{n}", options.every) for n in range(options.clients)))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Clients that do not give up.")
-    parser.add_argument("node", help="HOST:PORT")
-    parser.add_argument("--clients", type=int, default=96)
-    parser.add_argument("--every", type=float, default=6.0, help="seconds between two requests that are answered")
+    parser.add_argument("nodes", nargs="+", metavar="HOST:PORT", help="each is asked if those before it fail")
+    parser.add_argument("--clients", type=int, default=160)
+    parser.add_argument("--every", type=float, default=13.0, help="seconds between two requests that are answered")
     asyncio.run(run(parser.parse_args()))
