@@ -34,6 +34,7 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
 
     latent = True
     expected = ("redis_disconnected",)
+    also = ("node_down", "high_latency")  # while it is started anew; when the machine is busy, it is nearly too slow
     wrong = MappingProxyType({"redis_connections": CONNECTIONS})
     clients: ClassVar[int]
     every_s: ClassVar[float]
