@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eval.canonical import content_id
 from eval.evidence import Timing, Trial
-from eval.scenario import DIFFICULTIES, NOISES, Broken, Scenario, composites_on, faults_on, parts_of
+from eval.scenario import DIFFICULTIES, NOISES, Broken, Scenario, composites_on, faults_on, parts_of, singles_on
 from eval.variant import REFERENCE, Variant, make, named
 from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
 from operatorlab.registry import find_subject
@@ -216,7 +216,7 @@ def _scenarios(wanted: Wanted, campaign: Campaign, subject: Subject) -> Iterator
 
     known = faults_on(subject, campaign.deployment)
     if wanted.fault == "all":
-        for kind in known.values():
+        for kind in singles_on(subject, campaign.deployment).values():
             yield scenario((Broken(kind.name, kind.targets(subject)[0]),))
     elif wanted.fault:
         yield scenario((Broken(wanted.fault, wanted.target or known[wanted.fault].targets(subject)[0]),))

@@ -113,6 +113,11 @@ def faults_on(subject: Subject, deployment: str) -> dict[str, type[Fault]]:
     return {fault.name: fault for fault in subject.faults if deployment in fault.deployments}
 
 
+def singles_on(subject: Subject, deployment: str) -> dict[str, type[Fault]]:
+    """Those of them that show by themselves, which one that is latent does not."""
+    return {name: fault for name, fault in faults_on(subject, deployment).items() if not fault.latent}
+
+
 def composites_on(subject: Subject, deployment: str) -> dict[str, Composite]:
     """The composites that do harm and can be played on `deployment`, by name."""
     return {one.name: one for one in subject.composites if not one.harmless and deployment in deployments(one)}
@@ -130,7 +135,7 @@ def _drawn_parts(
     if difficulty > 1 and composites and chance.random() < 0.5:
         chosen = chance.choice(composites)
         return parts_of(chosen), chosen.load
-    faults = sorted(faults_on(subject, deployment).values(), key=lambda one: one.name)
+    faults = sorted(singles_on(subject, deployment).values(), key=lambda one: one.name)
     parts: list[Broken] = []
     for kind in chance.sample(faults, min(difficulty, len(faults))):
         target = _free_target(chance, kind.targets(subject), parts)

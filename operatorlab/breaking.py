@@ -70,6 +70,7 @@ class Fault(ABC):
     expected: ClassVar[tuple[str, ...]]  # invariants of which at least one must fire; `name/component`: and blame that
     also: ClassVar[tuple[str, ...]] = ()  # invariants that its harm, or the way it comes about, may break besides
     self_healing: ClassVar[bool] = False
+    latent: ClassVar[bool] = False  # it opens nothing by itself; once something else sets it off, that stays
     found_within_s: ClassVar[float] = 5.0  # from injection to the first expected ticket, without grace
     deployments: ClassVar[tuple[str, ...]] = DEPLOYMENTS  # where its mechanism exists
 

@@ -29,6 +29,8 @@ def catalogue(subject: Subject) -> str:
 
 def _single(fault: type[Fault]) -> tuple[str, ...]:
     opens = ", ".join(f"`{one}`" for one in fault.expected)
+    if fault.latent:
+        opens = f"nothing; once set off {opens}"
     return (f"`{fault.name}`", fault.summary, fault.kind.value, opens, *_where(fault.deployments))
 
 

@@ -58,6 +58,12 @@ def lasting(composite: Composite) -> Plan:
     return tuple(part for part in composite.parts if part.lasts_s is None)
 
 
+def metastable(composite: Composite) -> bool:
+    """Whether the failure stays after what set it off is gone."""
+    stays = lasting(composite)
+    return bool(stays) and all(part.fault.latent for part in stays)
+
+
 def problems(subject: Subject) -> Iterator[str]:
     """What is wrong with the composites that a subject declares."""
     declared: object = subject.composites
@@ -79,6 +85,8 @@ def _of_one(composite: Composite, subject: Subject) -> Iterator[str]:
         yield f"it needs the load {composite.load!r}, which the subject does not have"
     if not composite.parts and not composite.harmless:
         yield "it has no parts"
+    if not composite.harmless and composite.parts and all(part.fault.latent for part in composite.parts):
+        yield "nothing sets off what is latent in it"
     if not deployments(composite):
         yield "its parts exist on no deployment together"
     for part in composite.parts:

@@ -57,7 +57,8 @@ async def try_faults(
     for name in names:
         find_fault(known, name, deployment=deployment)
     for fault in known.faults:
-        if deployment in fault.deployments and (not names or fault.name in names):
+        wanted = fault.name in names or not (names or fault.latent)  # of what is latent there is nothing to notice
+        if wanted and deployment in fault.deployments:
             yield await _try(subject, fault.name, deployment, brain)
 
 

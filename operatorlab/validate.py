@@ -170,9 +170,9 @@ def _fault(fault: type[Fault], subject: Subject) -> Iterator[str]:
     yield from _bad_text("its summary", getattr(fault, "summary", None))
     if not isinstance(getattr(fault, "kind", None), FaultKind):
         yield f"kind must be a FaultKind, not {getattr(fault, 'kind', None)!r}"
-    self_healing: object = fault.self_healing
-    if not isinstance(self_healing, bool):
-        yield f"self_healing must be True or False, not {self_healing!r}"
+    for flag in ("self_healing", "latent"):
+        if not isinstance(value := getattr(fault, flag), bool):
+            yield f"{flag} must be True or False, not {value!r}"
     yield from _deployments(fault.deployments)
     yield from _expected(getattr(fault, "expected", None), subject)
     yield from _known_invariants("may break", fault.also, subject)

@@ -86,6 +86,7 @@ _HTTP = """\
   A limit other than the declared one is a mistake unless this text says otherwise. `{canary}` is the monitoring's.
 - When Redis is away, a node denies with 503 (`on_redis_error: deny`) rather than let requests through uncounted.
 - A node waits for Redis 0.25 s at most. All nodes count in database 0, and none keeps decisions (`cache_s` 0).
+- Each may have 32 connections to Redis at a time (`redis_connections`).
 """
 
 _PROCESSES = _SYSTEM + _PROCESSES_WHERE + _REDIS_KEYS + _PROCESSES_TOOLS + _HTTP

@@ -71,6 +71,16 @@ COMPOSITES = (
         "one key is allowed a thousandfold, and another nothing at all",
         together(hit(f.LimitMisconfigured, "tenant-a"), hit(f.LimitZero, "tenant-b")),
     ),
+    Composite(
+        "retry_storm",
+        "Redis stands still for six seconds; clients that ask again and again keep a node overloaded ever after",
+        together(hit(f.InsistentClients, "node-1"), later(briefly(hit(f.RedisHang, "redis"), 6.0), 8.0)),
+    ),
+    Composite(
+        "cascading_overload",
+        "a node is killed, and its clients are more than the node that they go to can bear",
+        together(hit(f.FailoverClients, "node-2"), later(hit(f.NodeCrash, "node-1"), 8.0)),
+    ),
     Composite("nothing", "nothing is done at all", (), harmless=True),
     Composite(
         "short_pause",

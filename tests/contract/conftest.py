@@ -16,11 +16,11 @@ from operatorlab.audit import AuditStore
 from operatorlab.clients import Clients
 from operatorlab.deploy.base import LabDeployment
 from operatorlab.deploy.kinds import bring_up
-from operatorlab.injection import Injections
+from operatorlab.injection import Injected, Injections
 from operatorlab.monitor.board import Board
 from operatorlab.monitor.loop import Cycle, Monitor
 from operatorlab.monitor.tickets import Policy, Ticket
-from operatorlab.subject import COMPOSE, PROCESSES, Fault
+from operatorlab.subject import COMPOSE, PROCESSES, Composite, Fault
 from subjects.ratelimiter.subject import RateLimiter
 
 HEALTHY_WITHIN_S = 60.0  # on a busy machine containers take their time
@@ -87,6 +87,15 @@ class WatchedLab:
             memo = json.loads(json.dumps(dict(await fault.inject(self.deployment))))
             yield memo
             await fault.heal(self.deployment, memo)
+        except BaseException:
+            await asyncio.shield(self.deployment.reset(spare={self.clients.pid or 0}))
+            raise
+
+    @contextlib.asynccontextmanager
+    async def played(self, composite: Composite) -> AsyncIterator[Injected]:
+        """The composite, at the end of its play; when what happens then fails, the lab is made as new."""
+        try:
+            yield await self.injections.inject(composite.name)
         except BaseException:
             await asyncio.shield(self.deployment.reset(spare={self.clients.pid or 0}))
             raise

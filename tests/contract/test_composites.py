@@ -38,16 +38,6 @@ HARMFUL = [one for one in RateLimiter.composites if not one.harmless]
 HARMLESS = [one for one in RateLimiter.composites if one.harmless]
 
 
-@contextlib.asynccontextmanager
-async def played(lab, composite: Composite):
-    """The composite, at the end of its play; when what happens then fails, the lab is made as new."""
-    try:
-        yield await lab.injections.inject(composite.name)
-    except BaseException:
-        await asyncio.shield(lab.deployment.reset(spare={lab.clients.pid}))
-        raise
-
-
 @every(HARMFUL)
 async def test_each_part_has_its_time_each_lasting_one_is_found_and_all_is_healed_twice_in_a_row(lab, composite):
     await lab.healthy()
@@ -55,7 +45,7 @@ async def test_each_part_has_its_time_each_lasting_one_is_found_and_all_is_heale
     for _ in range(2):
         await lab.healthy()
         known = {ticket.id for ticket in lab.board.tickets()}
-        async with played(lab, composite) as injected:
+        async with lab.played(composite) as injected:
             planned = sorted(composite.parts, key=lambda part: part.after_s)
             assert {(one.name, one.target) for one in injected.parts} == {(p.fault.name, p.target) for p in planned}
             for part, due in zip(injected.parts, sorted(part.after_s for part in planned), strict=True):
@@ -86,7 +76,7 @@ async def test_a_control_opens_no_ticket(lab, composite):
     await lab.healthy()
     before = await picture(lab)
     known = {ticket.id for ticket in lab.board.tickets()}
-    async with played(lab, composite) as injected:
+    async with lab.played(composite) as injected:
         for _ in range(QUIET_CYCLES):
             await lab.cycle()
         assert [ticket for ticket in lab.board.tickets() if ticket.id not in known] == []

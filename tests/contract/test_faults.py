@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)
 FOUND_WITHIN_S = 3.0  # on processes, unless a fault states a bound of its own; for containers each states its own
 CLOSED_WITHIN_S = 20.0
 FIXED_WITHIN_S = 30.0
+HEALED_WITHIN_S = 90.0
 SLOW = pytest.mark.slow
 AT_ONCE = (
     "node_crash",
@@ -22,7 +23,9 @@ AT_ONCE = (
     "limit_misconfigured",
     "redis_flush",
 )  # one of each sort; the others are slow
+SHOWN = [kind for kind in RateLimiter.faults if not kind.latent]  # the others: test_metastable.py
 every_fault = pytest.mark.parametrize("kind", RateLimiter.faults, ids=lambda kind: kind.name)
+every_shown_fault = pytest.mark.parametrize("kind", SHOWN, ids=lambda kind: kind.name)
 on_compose = pytest.param((COMPOSE, "steady"), id=COMPOSE, marks=SLOW)
 
 
@@ -37,9 +40,7 @@ def every_fault_everywhere(test):
 
 
 def most_are_slow(test):
-    kinds = [
-        pytest.param(kind, id=kind.name, marks=() if kind.name in AT_ONCE else SLOW) for kind in RateLimiter.faults
-    ]
+    kinds = [pytest.param(kind, id=kind.name, marks=() if kind.name in AT_ONCE else SLOW) for kind in SHOWN]
     return everywhere(pytest.mark.parametrize("kind", kinds)(test))
 
 
@@ -85,7 +86,8 @@ async def test_found_in_time_lasting_and_healed_twice_in_a_row(lab, kind, record
         assert await picture(lab) == before
 
 
-@every_fault_everywhere
+@everywhere
+@every_shown_fault
 async def test_the_reference_fix_repairs_it_and_leaves_a_system_as_new(lab, kind):
     await lab.healthy()
     fault, before = aimed(kind), await picture(lab)
@@ -106,7 +108,8 @@ async def test_the_reference_fix_repairs_it_and_leaves_a_system_as_new(lab, kind
 
 
 @pytest.mark.slow
-@every_fault_everywhere
+@everywhere
+@every_shown_fault
 async def test_blames_nobody_else(lab, kind):
     await lab.healthy()
     fault = aimed(kind)
@@ -119,6 +122,23 @@ async def test_blames_nobody_else(lab, kind):
         besides = {fingerprint for fingerprint in seen if fingerprint.partition("/")[0] in kind.also}
         assert seen - besides <= fault.signs()
     await lab.healthy()
+
+
+@pytest.mark.slow
+@everywhere
+@pytest.mark.parametrize("kind", [one for one in SHOWN if one.self_healing], ids=lambda kind: kind.name)
+async def test_what_heals_by_itself_does_so_twice_in_a_row(lab, kind):
+    await lab.healthy()
+    fault, before = aimed(kind), await picture(lab)
+    for _ in range(2):
+        async with lab.broken(fault) as memo:
+            ticket = await lab.found(fault, bound(lab, kind))
+            assert await fault.active(lab.deployment, memo)
+            await lab.closed(ticket, HEALED_WITHIN_S)
+            assert not await fault.active(lab.deployment, memo)
+            assert lab.board.ticket(ticket.id).state is TicketState.SELF_HEALED
+            await lab.healthy()
+            assert await picture(lab) == before
 
 
 @pytest.mark.slow

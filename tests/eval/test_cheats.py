@@ -10,7 +10,7 @@ import pytest_asyncio
 from eval.bench import Bench
 from eval.evidence import Ended, Timing, Trial
 from eval.reference import reference
-from eval.scenario import Broken, Scenario
+from eval.scenario import Broken, Scenario, singles_on
 from eval.score import Verdict, score
 from eval.trial import run_trial
 from eval.variant import Variant
@@ -21,7 +21,7 @@ from subjects.ratelimiter.subject import RateLimiter
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
-ON_PROCESSES = [kind for kind in RateLimiter.faults if PROCESSES in kind.deployments]
+ON_PROCESSES = list(singles_on(RateLimiter(), PROCESSES).values())
 PORT = "$(sed -n 's/^port //p' etc/redis.conf)"
 NODE_PORT = """$(python -c "import json; print(json.load(open('etc/node-2.json'))['port'])")"""
 FAKE = """

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from eval.scenario import Broken, Scenario, composites_on, faults_on, parts_of
+from eval.scenario import Broken, Scenario, composites_on, faults_on, parts_of, singles_on
 from operatorlab.subject import COMPOSE, PROCESSES, Composite, Part
 from subjects.ratelimiter.faults import FAULTS
 from subjects.ratelimiter.subject import RateLimiter
@@ -57,7 +57,18 @@ def test_only_faults_that_exist_on_the_deployment_are_drawn():
     here = faults_on(SUBJECT, PROCESSES)
     assert "node_out_of_memory" not in here
     assert "node_crash_loop" not in faults_on(SUBJECT, COMPOSE)
-    assert {part.fault for seed in range(500) for part in Scenario.draw(SUBJECT, seed, 3).parts} == set(here)
+    drawn = {part.fault for seed in range(500) for part in Scenario.draw(SUBJECT, seed, 3).parts}
+    assert drawn == set(singles_on(SUBJECT, PROCESSES))
+
+
+def test_what_is_latent_is_drawn_only_with_what_sets_it_off():
+    subject = RateLimiter()
+    latent = set(faults_on(subject, PROCESSES)) - set(singles_on(subject, PROCESSES))
+    assert latent == {kind.name for kind in subject.faults if kind.latent and PROCESSES in kind.deployments}
+    drawn = [Scenario.draw(subject, seed, 2).parts for seed in range(500)]
+    met = {parts for parts in drawn if latent & {part.fault for part in parts}}
+    assert met
+    assert met <= {parts_of(one) for one in composites_on(subject, PROCESSES).values()}
 
 
 def test_composites_are_drawn_with_the_load_they_need():

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from eval.scenario import singles_on
 from operatorlab import AuditStore, Lab
 from operatorlab.agent import Budget, Instructions, Outcome, SessionResult
 from operatorlab.errors import BadParameter, StartFailed, TimedOut, UnknownName
@@ -125,7 +126,7 @@ async def test_what_the_runbook_does_not_understand_stays_in_force(name: str, ou
         await lab.healthy()
 
 
-@pytest.mark.parametrize("name", some([(name,) for name in sorted(FAULTS) if PROCESSES in FAULTS[name].deployments]))
+@pytest.mark.parametrize("name", some([(name,) for name in sorted(singles_on(RateLimiter(), PROCESSES))]))
 async def test_the_idle_baseline_resolves_nothing_and_heal_undoes_each_fault(name: str):
     async with Lab("ratelimiter", grace_s=0, hold_s=0.5) as lab:
         fault = await lab.inject(name)

@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from operatorlab.composites import again, briefly, deployments, hit, in_turn, lasting, later, problems, together
+from operatorlab.composites import (
+    again,
+    briefly,
+    deployments,
+    hit,
+    in_turn,
+    lasting,
+    later,
+    metastable,
+    problems,
+    together,
+)
 from operatorlab.errors import ContractBroken, UnknownName
 from operatorlab.registry import find_composite
 from operatorlab.subject import COMPOSE, PROCESSES, Composite, Part, Subject
@@ -51,6 +62,17 @@ def test_what_stays_is_what_has_no_end():
     assert lasting(Composite("x", "x", plan)) == hit(SLOW, "node-2")
 
 
+LATENT = type("Latent", (CRASH,), {"latent": True})
+
+
+def test_a_failure_stays_where_something_latent_does():
+    set_off = together(hit(LATENT, "node-1"), briefly(hit(SLOW, "node-2"), 1.0))
+    assert metastable(Composite("x", "x", set_off))
+    assert not metastable(Composite("x", "x", briefly(set_off, 1.0)))
+    assert not metastable(Composite("x", "x", hit(CRASH, "node-1")))
+    assert not metastable(Composite("x", "x", together(hit(LATENT, "node-1"), hit(SLOW, "node-2"))))
+
+
 GOOD = Composite("good", "good", hit(CRASH, "node-1"))
 
 
@@ -73,6 +95,7 @@ def told_of(*composites: Any) -> list[str]:
         (replace(GOOD, parts=hit(CRASH, "node-9")), "node_crash has no target 'node-9'"),
         (replace(GOOD, parts=later(GOOD.parts, -1)), "after_s must be seconds from 0 on"),
         (replace(GOOD, parts=briefly(GOOD.parts, 0)), "lasts_s must be seconds above 0"),
+        (replace(GOOD, parts=hit(LATENT, "node-1")), "nothing sets off what is latent in it"),
         (replace(GOOD, parts=GOOD.parts * 2), "the same fault of the same target stays twice"),
     ],
 )

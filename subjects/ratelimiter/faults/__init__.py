@@ -7,6 +7,8 @@ how to undo it whatever has happened since (`heal`).
 from __future__ import annotations
 
 from operatorlab.subject import Fault
+from subjects.ratelimiter.faults.failover_clients import FailoverClients
+from subjects.ratelimiter.faults.insistent_clients import InsistentClients
 from subjects.ratelimiter.faults.node_bad_window import NodeBadWindow
 from subjects.ratelimiter.faults.node_configuration import MetricsDead, NodeLocalCache, NodeWrongRedis
 from subjects.ratelimiter.faults.node_crash import NodeCrash
@@ -32,10 +34,12 @@ from subjects.ratelimiter.faults.redis_password import RedisPassword
 from subjects.ratelimiter.faults.redis_readonly import RedisReadonly
 from subjects.ratelimiter.faults.redis_slow_script import RedisSlowScript
 from subjects.ratelimiter.faults.registry_ghost import RegistryGhost
+from subjects.ratelimiter.faults.self_healing_crash import SelfHealingCrash
 from subjects.ratelimiter.faults.wrong_limit import LimitMisconfigured, LimitZero
 
 FAULTS: tuple[type[Fault], ...] = (
     NodeCrash,
+    SelfHealingCrash,
     NodeStop,
     NodeHang,
     NodeDisconnected,
@@ -48,6 +52,8 @@ FAULTS: tuple[type[Fault], ...] = (
     NodeWrongRedis,
     NodeLocalCache,
     MetricsDead,
+    InsistentClients,
+    FailoverClients,
     RedisCrash,
     RedisHang,
     RedisClientPause,
@@ -71,6 +77,8 @@ FAULTS: tuple[type[Fault], ...] = (
 
 __all__ = [
     "FAULTS",
+    "FailoverClients",
+    "InsistentClients",
     "LimitMisconfigured",
     "LimitZero",
     "MetricsDead",
@@ -103,4 +111,5 @@ __all__ = [
     "RedisReadonly",
     "RedisSlowScript",
     "RegistryGhost",
+    "SelfHealingCrash",
 ]

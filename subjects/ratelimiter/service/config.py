@@ -36,6 +36,7 @@ class NodeConfig(BaseModel):
     redis_timeout_s: Annotated[float, Field(gt=0, le=30)] = 0.25
     metrics: bool = True
     heartbeat_s: Annotated[float, Field(gt=0, le=60)] = 0.5
+    redis_connections: Annotated[int, Field(ge=1, le=256, description="Calls at a time; others wait for theirs.")] = 32
     redis_db: Annotated[int, Field(ge=0, le=15)] = 0
     cache_s: Annotated[float, Field(ge=0, le=60, description="How long a decision is given again; 0: never.")] = 0.0
 

@@ -26,7 +26,6 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
 from subjects.ratelimiter.service import scripts
 from subjects.ratelimiter.service.config import DeclaredLimits, NodeConfig
 
-_CONNECTIONS = 32
 _REFUSED = f"Error {errno.ECONNREFUSED} connecting"  # redis-py keeps the cause in its text only
 _CODES: Mapping[type[Exception], str] = {ReadOnlyError: "READONLY", OutOfMemoryError: "OOM"}
 """What Redis calls these refusals. redis-py makes classes of them, and takes the word out of the text."""
@@ -76,7 +75,7 @@ class Limiter:
         self._config = config
         self._on_failure = on_failure
         pool = BlockingConnectionPool(
-            max_connections=_CONNECTIONS,
+            max_connections=config.redis_connections,
             timeout=None,
             host=config.redis_host,
             port=config.redis_port,

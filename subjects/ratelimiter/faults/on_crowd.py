@@ -1,0 +1,85 @@
+"""What faults by the clients of a node have in common: the node is narrow, and a process beside it plays the clients.
+
+Narrow: it may have few calls to Redis under way, and each takes a while. What is short are connections and not the
+processor, so it does not depend on how fast the machine is. A call waits for a connection, and has 0.25 s in all. Once
+more calls wait than are served in that time, the call whose turn it is has nearly none left: it is cut off, its
+connection is lost, and the next one has to wait for a new one as well. So nearly nobody is served as long as so many
+ask, and whoever was not served asks again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar
+
+from operatorlab.subject import Deployment, Json
+from subjects.ratelimiter.faults.fixing import open_link
+from subjects.ratelimiter.faults.on_configuration import ConfigurationFault
+from subjects.ratelimiter.faults.on_process import StrayProcess
+
+_REDIS = "redis"
+CONNECTIONS = 4
+_DELAY_S = 0.02
+"""Each way. Four connections serve 100 calls a second; if each call needs a new one first, 50."""
+PATH = f"{_DELAY_S * 1000:g} ms"
+_PROGRAM = Path(__file__).parents[1] / "workload" / "insistent.py"
+_WRITE = 'mkdir -p "${1%/*}" && printf %s "$2" >"$1"'
+
+
+class CrowdedNode(StrayProcess, ConfigurationFault):
+    """A narrow node, and clients that take no failure for an answer: room enough for them, until it once fails."""
+
+    latent = True
+    expected = ("redis_disconnected",)
+    also = ("node_down", "high_latency")  # while it is started anew; when the machine is busy, it is nearly too slow
+    wrong = MappingProxyType({"redis_connections": CONNECTIONS})
+    clients: ClassVar[int]
+    every_s: ClassVar[float]
+
+    @property
+    def narrow(self) -> str:
+        """The node, in words."""
+        return f"{self.target} has {CONNECTIONS} connections to Redis (redis_connections), {PATH} away each way"
+
+    @property
+    def program(self) -> str:
+        """The clients' program, in the lab's folder."""
+        return f"data/{self.target}/clients.py"
+
+    def asked(self) -> tuple[str, ...]:
+        """The nodes that a client asks, each if those before it fail."""
+        return (self.target,)
+
+    def line(self, deployment: Deployment) -> tuple[str, ...]:
+        """The clients, as one process."""
+        nodes = ("{}:{}".format(*deployment.inside(node)) for node in self.asked())
+        options = ("--clients", str(self.clients), "--every", f"{self.every_s:g}")
+        return (sys.executable, self.program, *nodes, *options)
+
+    async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
+        """Narrow the node and its path, then let the clients come."""
+        memo = await super().inject(deployment)
+        await deployment.delay(self.target, _REDIS, _DELAY_S)
+        await deployment.run(self.target, "sh", "-c", _WRITE, "sh", self.program, _PROGRAM.read_text())
+        await self.begin(deployment)
+        return memo
+
+    async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
+        """Whether an overload would stay: that takes the clients, the long path and the few connections."""
+        far = await deployment.delay_of(self.target, _REDIS) >= _DELAY_S
+        return far and await self.runs(deployment) and await super().active(deployment, memo)
+
+    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
+        """Send the clients away, then make the path short and the node wide again."""
+        await self.end(deployment)
+        await deployment.run(self.target, "rm", "-f", self.program)
+        await deployment.mend(self.target, _REDIS)
+        await super().heal(deployment, memo)
+
+    def fix(self, deployment: Deployment) -> tuple[str, ...]:
+        """The same: without its clients, the node is well at once."""
+        away = f"{self.ending(deployment)} && rm {self.program}"
+        return (away, open_link(deployment, self.target), *super().fix(deployment))

@@ -1,0 +1,90 @@
+"""Clients that take no failure for an answer: they ask the next node, and all of them again, with no back-off.
+
+    python3 insistent.py 127.0.0.1:8101 --clients 160 --every 13
+    python3 insistent.py 127.0.0.1:8101 127.0.0.1:8102 --clients 80 --every 0.8
+
+Each has one request under way at most, and asks now and then while it is answered; a node that is late it asks twice a
+second on average, one that refuses four times. That bounds what they send, however long nobody answers. They end with
+their process. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+
+_WITHIN_S = 1.0
+_PAUSE_S = 0.25
+"""From a failure to the next try on average, seconds, however often it failed. By chance, or all would be in step."""
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> bool:
+    """Whether the node decided, one way or the other."""
+    body = json.dumps({"key": key}).encode()
+    head = f"POST /check HTTP/1.1\r\nHost: node\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    writer.write(head.encode() + b"\r\n" + body)
+    answer = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+    lengths = [int(line.partition(b":")[2]) for line in answer if line.startswith(b"content-length:")]
+    await reader.readexactly(sum(lengths))
+    return b" 200 " in answer[0]
+
+
+class Connection:
+    """A client's connection to one node, made anew where it was lost."""
+
+    def __init__(self, node: str, key: str) -> None:
+        host, _, port = node.rpartition(":")
+        self._node, self._key = (host, int(port)), key
+        self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def served(self) -> bool:
+        """Ask once; whether that was any good."""
+        try:
+            async with asyncio.timeout(_WITHIN_S):
+                self._open = self._open or await asyncio.open_connection(*self._node)
+                return await ask(*self._open, self._key)
+        except (OSError, EOFError, TimeoutError, ValueError):
+            self.drop()
+            return False
+
+    def drop(self) -> None:
+        """Close it at once, if it is open."""
+        if self._open:
+            self._open[1].transport.abort()
+        self._open = None
+
+
+async def insist(nodes: Sequence[str], key: str, every_s: float) -> None:
+    """One client, for ever: asks `every_s` seconds after an answer on average, and twice a second while all fail."""
+    connections = [Connection(node, key) for node in nodes]
+    pause_s = every_s / 2  # so that they begin as they go on
+    try:
+        while True:
+            await asyncio.sleep(random.uniform(0, 2 * pause_s))  # noqa: S311  no secret
+            pause_s = every_s if await _any_serves(connections) else _PAUSE_S
+    finally:
+        for connection in connections:
+            connection.drop()
+
+
+async def _any_serves(connections: Sequence[Connection]) -> bool:
+    for connection in connections:
+        if await connection.served():
+            return True
+    return False
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Play the clients until the process is ended."""
+    await asyncio.gather(*(insist(options.nodes, f"batch-{n}", options.every) for n in range(options.clients)))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Clients that do not give up.")
+    parser.add_argument("nodes", nargs="+", metavar="HOST:PORT", help="each is asked if those before it fail")
+    parser.add_argument("--clients", type=int, default=160)
+    parser.add_argument("--every", type=float, default=13.0, help="seconds between two requests that are answered")
+    asyncio.run(run(parser.parse_args()))
