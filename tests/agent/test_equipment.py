@@ -17,12 +17,14 @@ def equipped(lab: Any) -> dict[str, Any]:
     return dict(event.payload)
 
 
-async def test_what_is_on_record_is_what_was_sent(watched: Any, endpoint: Any) -> None:
+async def test_what_is_on_record_is_what_was_sent(lab: Any, endpoint: Any) -> None:
     brain = Claude("my-own:7b", endpoint.url, effort="low")
     told = Instructions("Look at the disk first.", hints=("the disk is small",))
     budget = Budget(command_s=7, shown_chars=900)
-    await watched.operator(brain, instructions=told, budget=budget, gate=Gate.DENY_DESTRUCTIVE).handle(watched.incident)
-    record = equipped(watched)
+    await lab.operator(brain, verify_s=0.1, instructions=told, budget=budget, gate=Gate.DENY_DESTRUCTIVE).handle(
+        lab.incident
+    )
+    record = equipped(lab)
     for _, body in endpoint.seen:
         assert body["system"] == record["system"]
         assert {name: body[name] for name in record["parameters"]} == record["parameters"]
@@ -33,10 +35,10 @@ async def test_what_is_on_record_is_what_was_sent(watched: Any, endpoint: Any) -
     assert (record["gate"], record["mode"]) == ("deny_destructive", "operate")
 
 
-async def test_without_an_effort_nothing_of_it_is_sent(watched: Any, endpoint: Any) -> None:
-    await watched.operator(Claude("m", endpoint.url)).handle(watched.incident)
+async def test_without_an_effort_nothing_of_it_is_sent(lab: Any, endpoint: Any) -> None:
+    await lab.operator(Claude("m", endpoint.url), verify_s=0.1).handle(lab.incident)
     assert not {"thinking", "output_config"} & endpoint.seen[0][1].keys()
-    assert equipped(watched)["parameters"] == {}
+    assert equipped(lab)["parameters"] == {}
 
 
 async def test_what_it_thought_is_on_record_and_goes_back_to_it_as_it_was(lab: Any, kit: Any) -> None:
@@ -48,9 +50,9 @@ async def test_what_it_thought_is_on_record_and_goes_back_to_it_as_it_was(lab: A
     assert event.payload == {"kind": "thinking", "text": "the file may be gone"}
 
 
-async def test_it_is_on_record_before_the_model_is_asked(watched: Any) -> None:
-    await watched.operator(Claude("m", "http://127.0.0.1:9")).handle(watched.incident)
-    kinds = [event.kind for event in watched.store.events()]
+async def test_it_is_on_record_before_the_model_is_asked(lab: Any) -> None:
+    await lab.operator(Claude("m", "http://127.0.0.1:9")).handle(lab.incident)
+    kinds = [event.kind for event in lab.store.events()]
     assert kinds.index("session.equipped") < kinds.index("model_call.started")
 
 
