@@ -162,7 +162,7 @@ async def test_a_trial_that_runs_out_of_time_or_crashes_is_evidence_too_and_the_
         raise OSError("no operator to be had")
 
     async with Bench("ratelimiter", "processes") as bench:
-        late = await run(bench, trial(CRASH, variant="noop", timing=Timing(deadline_s=7, verify_s=30)))
+        late = await run(bench, trial(CRASH, variant="noop", timing=Timing(deadline_s=12, verify_s=30)))
         crashed = await run(bench, trial(CRASH), operator=broken)
         after = await run(bench, trial(load="none"))
     assert late.ended is Ended.TIMED_OUT
