@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -254,9 +254,18 @@ def campaigns_folder() -> Path:
 
 
 def known_campaigns() -> list[Path]:
-    """The campaign files of this machine, newest first."""
-    found = campaigns_folder().glob("*/campaign.db")
-    return sorted(found, key=lambda path: path.parent.stat().st_ctime, reverse=True)
+    """The campaign files of this machine, what was begun or gone on with last first."""
+    return sorted(campaigns_folder().glob("*/campaign.db"), key=_begun_at, reverse=True)
+
+
+def _begun_at(path: Path) -> str:
+    """When it was last run, or else made; empty if it cannot be read. The file's own times change when it is read."""
+    begun = "select max(at) from (select created_at as at from campaign union all select started_at from runs)"
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            return db.execute(begun).fetchone()[0] or ""
+    except sqlite3.Error:
+        return ""
 
 
 def find_campaign(short: str | None = None) -> Path:

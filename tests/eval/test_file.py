@@ -94,6 +94,21 @@ def test_trials_are_named_by_number_or_by_the_beginning_of_their_id(file):
         file.evidence_of(trial.id)
 
 
+def test_the_latest_campaign_is_the_one_that_was_begun_last_whichever_was_read_since(tmp_path: Path):
+    paths = []
+    for _ in range(2):
+        with CampaignFile.create(CAMPAIGN, expand(CAMPAIGN)) as file:
+            paths.append(file.path)
+            file.db.execute("update campaign set created_at = ?", [f"2026-01-0{len(paths)}T00:00:00.000+00:00"])
+            file.db.conn.commit()
+    with CampaignFile(paths[0]) as file:
+        file.rescore()
+    assert find_campaign() == paths[1]
+    with CampaignFile(paths[0]) as file:
+        file.begin_run(1, "local")
+    assert known_campaigns() == paths
+
+
 def test_campaigns_are_found_by_name_or_folder_and_the_latest_without(tmp_path: Path):
     with pytest.raises(UnknownName, match="operatorlab eval run"):
         find_campaign()
