@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from eval.evidence import (
     CallSeen,
@@ -131,21 +134,18 @@ class Messages:
     answer: Callable[[dict[str, Any]], list[dict[str, Any]]] = lambda _: []
     seen: list[dict[str, Any]] = field(default_factory=list)
 
-    def app(self) -> FastAPI:
-        app = FastAPI()
-
-        @app.post("/v1/messages")
-        async def messages(request: Request) -> dict[str, Any]:
+    def app(self) -> Starlette:
+        async def messages(request: Request) -> Response:
             body = await request.json()
             self.seen.append(body)
             content = self.answer(body)
             acts = any(block["type"] == "tool_use" for block in content)
-            return {
+            return JSONResponse({
                 "id": "x", "type": "message", "role": "assistant", "model": body["model"], "content": content,
                 "stop_reason": "tool_use" if acts else "end_turn", "usage": {"input_tokens": 5, "output_tokens": 5},
-            }  # fmt: skip
+            })  # fmt: skip
 
-        return app
+        return Starlette(routes=[Route("/v1/messages", messages, methods=["POST"])])
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from fastapi import HTTPException
+from starlette.exceptions import HTTPException
 
 from eval.agreement import agreements
 from eval.campaign import expand, parse_campaign
