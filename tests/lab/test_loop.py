@@ -19,7 +19,7 @@ from operatorlab.subject import COMPOSE, PROCESSES, Fault
 from operatorlab.tryout import Result, first_sign, result_of, try_faults
 from subjects.ratelimiter.subject import RateLimiter
 
-FAULTS = {fault.name: fault for fault in RateLimiter.faults}
+FAULTS = {fault.name: fault for fault in RateLimiter.faults if not fault.latent}
 DETECT_WITHIN_S = 3.0  # on processes; each fault states its own bound for containers
 # What the runbook sees and hands to a person, with whether it names the right component.
 HANDED_OVER = {
