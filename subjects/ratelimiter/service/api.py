@@ -57,7 +57,7 @@ def _probes(node: Node) -> Iterator[Call]:
     yield Call(method="GET", path="/health", summary="Does the process live?", do=health, answers=models.Health)
     yield Call(
         method="GET", path="/ready", summary="Can the node do its work?", do=ready,
-        answers=models.Ready, refuses=(503,),
+        answers=models.Ready, refuses=(503,), refusal=models.Ready,
     )  # fmt: skip
     if node.config.metrics:
         yield Call(method="GET", path="/metrics", summary="For Prometheus", do=metrics)

@@ -35,7 +35,8 @@ class Invalid(Exception):
 class Call:
     """One call. `do` is given the key in the path, if there is one, and what was read, if it `reads` a body.
 
-    Its docstring is the description. An answer that is no model is a Response; `refuses` are its other statuses.
+    Its docstring is the description. An answer that is no model is a Response; `refuses` are its other statuses,
+    which come with a `refusal`.
     """
 
     method: str
@@ -45,6 +46,7 @@ class Call:
     reads: type[BaseModel] | None = None
     answers: type[BaseModel] | None = None
     refuses: tuple[int, ...] = ()
+    refusal: type[BaseModel] = Problem
 
     @property
     def keyed(self) -> bool:
@@ -128,8 +130,7 @@ def _operation(call: Call) -> dict[str, object]:
     answered = _content(call.answers) if call.answers else {}
     responses: dict[str, object] = {"200": {"description": "Done.", **answered}}
     for status in call.refuses:
-        model = call.answers if call.path == "/ready" else Problem  # which says why in its own words
-        responses[str(status)] = {"description": _REFUSALS[status], **_content(model or Problem)}
+        responses[str(status)] = {"description": _REFUSALS[status], **_content(call.refusal)}
     told: dict[str, object] = {"summary": call.summary, "responses": responses}
     if call.do.__doc__:
         told["description"] = call.do.__doc__
@@ -146,7 +147,7 @@ def _content(model: type[BaseModel]) -> dict[str, object]:
 
 def _schemas(calls: Iterable[Call]) -> dict[str, object]:
     found: dict[str, object] = {}
-    for model in {model for call in calls for model in (call.reads, call.answers, Problem) if model}:
+    for model in {model for call in calls for model in (call.reads, call.answers, call.refusal) if model}:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         found |= schema.pop("$defs", {})
         found[model.__name__] = schema
