@@ -68,7 +68,7 @@ class Conversation:
             max_tokens=MAX_ANSWER_TOKENS,
             system=self._equipment.system,
             messages=list(messages),
-            tools=self._toolbox.tools(),
+            tools=self._toolbox.tools,
             thread=False,
             stream=False,
             **self._equipment.parameters,
@@ -131,7 +131,7 @@ class Conversation:
     @contextmanager
     def _unknown_tools(self, message: BetaMessage) -> Iterator[None]:
         """The runner tells the model that there is no such tool; here it is recorded, and not printed as a warning."""
-        names = {tool.name for tool in self._toolbox.tools()}
+        names = {tool.name for tool in self._toolbox.tools}
         unknown = [block for block in message.content if block.type == "tool_use" and block.name not in names]
         for block in unknown:
             self._toolbox.refused(block.name, block.input, "there is no such tool")

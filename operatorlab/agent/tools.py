@@ -8,6 +8,7 @@ or becomes a BaseException.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any
 
 from anthropic.lib.tools import BetaAsyncFunctionTool, ToolError
@@ -102,8 +103,9 @@ class Toolbox:
         self._meter = meter
         self._citable = dict(citable)
 
+    @cached_property
     def tools(self) -> list[BetaAsyncFunctionTool[Any]]:
-        """What the runner is given."""
+        """What the runner is given. Made once: a schema takes longer to make than a command to decide on."""
         return [_Tool(self.shell, self.refused), _Tool(self.report, self.refused)]
 
     async def shell(self, *, command: _Command, reasoning: _Text) -> str:
