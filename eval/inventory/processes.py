@@ -1,7 +1,6 @@
-"""The state of a system before and after: processes, files, settings and totals, each with the component it belongs to.
+"""What stands in a lab of processes: what supervisord runs, what runs besides, and the files of the operator's folder.
 
-It knows subjects through the contract alone: members and links from the blueprint, files below the operator's folder,
-what members hold through `Subject.holdings`.
+Members and links are known from the blueprint, files by the names the blueprint gives them.
 """
 
 from __future__ import annotations
@@ -16,45 +15,23 @@ from pathlib import PurePath
 
 import psutil
 
-from eval.evidence import Inventory, Item, Moment
-from operatorlab.clock import SystemClock
+from eval.evidence import Item
 from operatorlab.deploy.beneath import Beneath
 from operatorlab.deploy.enclosing import keepers
 from operatorlab.deploy.kin import is_alive, kin
 from operatorlab.deploy.processes import ProcessDeployment
 from operatorlab.deploy.supervisor import Supervisor
 from operatorlab.deploy.system import link_applied
-from operatorlab.errors import BadParameter
-from operatorlab.subject import Holdings, Subject
+from operatorlab.subject import Subject
 
 _MOST_FILES, _DEEPEST = 500, 8
 
 
-async def take(deployment: object, spare: Collection[int] = ()) -> Inventory:
-    """The inventory of a running lab; processes with pids in `spare`, such as the clients', are none of its own.
-
-    BadParameter for a deployment other than processes.
-    """
-    if not isinstance(deployment, ProcessDeployment):
-        raise BadParameter("only labs of processes can be taken inventory of", next_step="deployment: processes")
+async def standing(deployment: ProcessDeployment, spare: Collection[int] = ()) -> dict[str, Item]:
+    """Processes and files, by name; processes with pids in `spare` are none of the lab's own."""
     owners = _Owners(deployment.subject, deployment)
-    asked = Moment.of(SystemClock().now())
-    holdings = await deployment.subject.holdings(deployment)
     processes = await _processes(deployment, owners, spare)
-    files = await asyncio.to_thread(_files, deployment.place.files, owners)
-    settings = {
-        f"setting/{component}/{name}": Item(owner=component, value=str(value))
-        for component, held in holdings.settings.items()
-        for name, value in held.items()
-    }
-    return Inventory(
-        at=Moment.of(SystemClock().now()),
-        asked=asked,
-        items=dict(sorted({**processes, **files, **settings}.items())),
-        totals=_totals(holdings),
-        acknowledged=dict(holdings.acknowledged),
-        unseen=dict(holdings.unseen),
-    )
+    return {**processes, **await asyncio.to_thread(_files, deployment.place.files, owners)}
 
 
 class _Owners:
@@ -70,10 +47,6 @@ class _Owners:
         """The owner of what is called `name`, such as `node-1-redis`; empty if nobody owns it."""
         fitting = [known for known in self._names if name == known or name.startswith((f"{known}-", f"{known}."))]
         return self._names[max(fitting, key=len)] if fitting else ""
-
-
-def _totals(holdings: Holdings) -> dict[str, float]:
-    return {f"{part}/{name}": value for part, held in holdings.totals.items() for name, value in held.items()}
 
 
 # ── processes ──────────────────────────────────────────────────────────────────────────────────
