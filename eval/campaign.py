@@ -24,10 +24,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from eval.canonical import content_id
 from eval.evidence import Timing, Trial
 from eval.scenario import DIFFICULTIES, NOISES, Broken, Scenario, composites_on, faults_on, parts_of, singles_on
-from eval.variant import REFERENCE, Variant, make, named
+from eval.variant import NO_LOOKING_ONLY, REFERENCE, Variant, make, named
 from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
 from operatorlab.registry import find_subject
-from operatorlab.subject import PROCESSES, Subject
+from operatorlab.sandbox import Mode
+from operatorlab.subject import COMPOSE, PROCESSES, Subject
 
 CAMPAIGNS = Path(__file__).parent / "campaigns"
 _STRICT = ConfigDict(frozen=True, extra="forbid")
@@ -120,8 +121,9 @@ def problems(campaign: Campaign) -> Iterator[str]:
     except OperatorLabError as trouble:
         yield f"subject: {trouble.what}"
         return
-    if campaign.deployment != PROCESSES:
-        yield f"deployment: trials run on {PROCESSES!r} only, not on {campaign.deployment!r}"
+    kinds = (PROCESSES, *((COMPOSE,) if subject.stack else ()))
+    if campaign.deployment not in kinds:
+        yield f"deployment: {subject.name} does not run as {campaign.deployment!r}; there is {', '.join(kinds)}"
         return
     loads = (*subject.loads, "none")
     if campaign.load is not None and campaign.load not in loads:
@@ -172,6 +174,8 @@ def _wrong_variants(campaign: Campaign, subject: Subject) -> Iterator[str]:
             variant = wanted if isinstance(wanted, Variant) else named(wanted)
             if variant.brain != REFERENCE:
                 make(variant, subject)
+            if variant.mode is Mode.OBSERVE and campaign.deployment != COMPOSE:
+                yield f"variants.{number}: {NO_LOOKING_ONLY}"
         except (OperatorLabError, ValidationError) as trouble:
             yield f"variants.{number}: {trouble}"
             continue

@@ -32,7 +32,7 @@ def differences(
     touched = None if during is None else {one.what for one in _items(before, during)}
 
     def allowed(one: Difference) -> bool:
-        lasting = one.what.startswith(("file/", "setting/"))
+        lasting = one.what.startswith(("file/", "setting/", "container/"))
         return one.owner in reach and (not lasting or touched is None or one.what in touched)
 
     found = [*_items(before, after), *_totals(before, after), *_unseen(before, after)]
@@ -41,12 +41,12 @@ def differences(
 
 def stale(pristine: Inventory, now: Inventory) -> tuple[str, ...]:
     """What a lab that was made as new keeps of its life before: anything but that its processes are other ones."""
-    kept = [one for one in differences(pristine, now) if one.how != RESTARTED]
+    kept = [one for one in differences(pristine, now) if one.how not in {RESTARTED, LOST}]
     counted = [name for name, total in now.totals.items() if total > pristine.totals.get(name, 0.0) + _PROBES]
     return tuple(sorted([*(f"{one.what} {one.how}" for one in kept), *(f"{name} has counted" for name in counted)]))
 
 
-RESTARTED = "is another process"
+RESTARTED, LOST = "is another process", "was lost"
 _PROBES = 1000.0
 """Requests a monitor may have had allowed in a lab that has just come up."""
 
@@ -86,7 +86,7 @@ def _totals(before: Inventory, after: Inventory) -> Iterator[Difference]:
     for name, total in before.totals.items():
         owner = name.partition("/")[0]
         if owner not in after.unseen and after.totals.get(name, 0.0) < total:
-            yield Difference(what=f"total/{name}", owner=owner, how="was lost")
+            yield Difference(what=f"total/{name}", owner=owner, how=LOST)
 
 
 def _unseen(before: Inventory, after: Inventory) -> Iterator[Difference]:

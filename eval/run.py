@@ -17,6 +17,7 @@ from eval.file import CampaignFile
 from eval.precision import Precision
 from eval.score import Score
 from eval.variant import reachable
+from operatorlab.deploy.kinds import possible
 from operatorlab.errors import BadParameter
 from operatorlab.registry import find_subject
 
@@ -49,11 +50,13 @@ async def run(file: CampaignFile, executor: Executor, jobs: int, on_score: OnSco
 
     Success that is known well enough before the first of them stops nothing: whoever goes on then wants the rest.
 
-    BadParameter if another process runs this campaign, UserError if a model cannot be asked.
+    BadParameter if another process runs this campaign, UserError if a model cannot be asked or no lab can come up.
     Interrupted, it leaves nothing running and can be resumed.
     """
     variants = {trial.variant.name: trial.variant for trial in file.open_trials()}
-    await reachable(variants.values(), find_subject(file.campaign.subject))
+    subject = find_subject(file.campaign.subject)
+    await possible(file.campaign.deployment, subject)
+    await reachable(variants.values(), subject)
     with _alone(file.path.parent):
         running, how = file.begin_run(jobs, executor.name), "interrupted"
         try:

@@ -6,7 +6,7 @@
     gate: deny_destructive
 
 Everything in it reaches the operator or is refused by name: nothing is ignored. `prompt`, `hints` and `tools` are told
-of in `given.py`. `mode: observe` is refused, since trials run where nothing could enforce it.
+of in `given.py`. `mode: observe` needs a deployment that enforces it: labs of containers.
 `brain` may also be `package.module:function`: called with the subject, it returns a `Brain`.
 """
 
@@ -47,9 +47,11 @@ _READS_NOTHING = ("runbook", "noop", REFERENCE)
 """Brains that read no system prompt."""
 _REFUSED = {
     ("gate", "approve"): "the gate `approve` needs a person who says yes or no, and none waits in a trial",
-    ("mode", Mode.OBSERVE.value): "trials run on labs of processes, which have no boundary that lets an operator look "
-    "and not touch (a lab of containers has one: operatorlab agent run --mode observe)",
 }
+NO_LOOKING_ONLY = (
+    "mode: a lab of processes has no boundary that lets an operator look and not touch; one of containers has it "
+    "(deployment: compose)"
+)
 
 
 class Limits(BaseModel):
@@ -87,7 +89,7 @@ class Variant(BaseModel):
         """Said by name what there is, and why what there could be is not."""
         if why := _REFUSED.get((str(info.field_name), given if isinstance(given, str) else "")):
             raise ValueError(why)
-        known = {"effort": EFFORTS, "gate": tuple(Gate), "mode": (Mode.OPERATE.value,)}[str(info.field_name)]
+        known = {"effort": EFFORTS, "gate": tuple(Gate), "mode": tuple(Mode)}[str(info.field_name)]
         if given is not None and given not in known:
             raise ValueError(f"no {info.field_name} is called {given!r}; there is {', '.join(known)}")
         return given

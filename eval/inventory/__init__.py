@@ -9,19 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from eval.evidence import Inventory, Item, Moment
-from eval.inventory.processes import standing as of_processes
 from operatorlab.clock import SystemClock
 from operatorlab.deploy.base import LabDeployment
-from operatorlab.deploy.processes import ProcessDeployment
-from operatorlab.errors import BadParameter
-from operatorlab.subject import Holdings
+from operatorlab.subject import COMPOSE, Holdings
+
+# A kind is imported when it is used: each needs libraries that the other does not.
 
 
 async def take(deployment: LabDeployment, spare: Collection[int] = ()) -> Inventory:
-    """The inventory of a running lab; processes with pids in `spare`, such as the clients', are none of its own.
-
-    BadParameter for a kind of deployment that cannot be taken inventory of.
-    """
+    """The inventory of a running lab; processes with pids in `spare`, such as the clients', are none of its own."""
     asked = Moment.of(SystemClock().now())
     holdings = await deployment.subject.holdings(deployment)
     items = {**await _standing(deployment, spare), **_settings(holdings)}
@@ -36,9 +32,17 @@ async def take(deployment: LabDeployment, spare: Collection[int] = ()) -> Invent
 
 
 async def _standing(deployment: LabDeployment, spare: Collection[int]) -> dict[str, Item]:
-    if isinstance(deployment, ProcessDeployment):
-        return await of_processes(deployment, spare)
-    raise BadParameter(f"no inventory can be taken of a lab of {deployment.kind}", next_step="deployment: processes")
+    if deployment.kind == COMPOSE:
+        from eval.inventory import containers
+        from operatorlab.deploy.compose import ComposeDeployment
+
+        assert isinstance(deployment, ComposeDeployment)
+        return await containers.standing(deployment)
+    from eval.inventory import processes
+    from operatorlab.deploy.processes import ProcessDeployment
+
+    assert isinstance(deployment, ProcessDeployment)
+    return await processes.standing(deployment, spare)
 
 
 def _settings(holdings: Holdings) -> dict[str, Item]:

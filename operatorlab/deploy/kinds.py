@@ -36,6 +36,15 @@ async def bring_up(
     )
 
 
+async def possible(kind: str, subject: Subject) -> None:
+    """DockerTrouble now, and not when the first lab comes up, if this machine has not what `kind` needs."""
+    if kind == COMPOSE:
+        from operatorlab.deploy.compose.bringing import daemon_for
+        from operatorlab.deploy.compose.stack import read_stack
+
+        await daemon_for(read_stack(subject))
+
+
 def attach(run_id: str) -> LabDeployment:
     """The lab `run_id`, from any process. UnknownName if there is none, BadParameter if it was taken down."""
     if read_record(run_id).deployment == COMPOSE:

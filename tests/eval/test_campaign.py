@@ -111,7 +111,11 @@ variants: [runbok, runbook, {name: runbook}]
             "name: x\nsubject: nosuch\nscenarios: [{fault: node_crash}]\nvariants: [noop]",
             "subject: no subject is called",
         ),
-        ("name: x\ndeployment: compose\nscenarios: [{fault: node_crash}]\nvariants: [noop]", "on 'processes' only"),
+        (
+            "name: x\ndeployment: kubernetes\nscenarios: [{fault: node_crash}]\nvariants: [noop]",
+            "there is processes, compose",
+        ),
+        ("name: x\nscenarios: [{fault: node_crash}]\nvariants: [{name: x, mode: observe}]", "look and not touch"),
         ("name: x\nscenarios: [{fault: redis_disk_full}]\nvariants: [noop]", "no fault on processes is called"),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 from eval.canonical import canonical
 from eval.evidence import Ended, Evidence, TicketSeen, Times, Window
 from eval.score import Verdict, score
+from eval.variant import Variant
 from operatorlab.agent.outcome import Claim
 from operatorlab.subject import FaultKind, GroundTruth
 
@@ -138,6 +139,15 @@ def test_escalating_is_right_only_where_no_fix_is_known_and_nothing_was_harmed(m
     assert verdict(escalated(make, faults=(make.fault(active=True),))) is Verdict.ESCALATED_WRONGLY
     harmed = make.inventory(**{"process/node-1": "running 7@4.00"})
     assert verdict(escalated(make, after=harmed)) is Verdict.ESCALATED_WRONGLY
+
+
+def test_whoever_may_only_look_is_right_to_hand_over_and_is_not_excused_for_harm(make):
+    trial = make.trial()
+    looking = trial.model_copy(update={"variant": Variant(name="looking", mode="observe")})
+    told = {"trial": looking, "faults": (make.fault(active=True),)}
+    assert verdict(escalated(make, **told)) is Verdict.ESCALATED_RIGHTLY
+    harmed = make.inventory(**{"process/node-1": "running 7@4.00"})
+    assert verdict(escalated(make, after=harmed, **told)) is Verdict.ESCALATED_WRONGLY
 
 
 def control(make, **changes):

@@ -13,7 +13,7 @@ from docker.errors import ImageNotFound
 
 from operatorlab import home
 from operatorlab.deploy.compose.command import Compose
-from operatorlab.deploy.compose.engine import Engine, socket_of
+from operatorlab.deploy.compose.engine import Engine, find_daemon, socket_of
 from operatorlab.deploy.compose.stack import AGENT_IMAGE, RELAY_IMAGE, Stack, harness
 from operatorlab.deploy.ingress import NAMED_WITHIN_S
 from operatorlab.deploy.records import LabRecord
@@ -34,6 +34,13 @@ _LOOK_EVERY_S = 0.2
 _PASSED_ON_S = NAMED_WITHIN_S + 0.25
 """A connection that the ingress could not pass on is reset sooner than this, even if it first asks for a name."""
 _ASK_AGAIN_S = 0.05
+
+
+async def daemon_for(stack: Stack) -> Engine:
+    """The daemon that labs of `stack` come up in. DockerTrouble if there is none, or an image is missing there."""
+    engine = Engine(find_daemon())
+    await engine(lambda client: require_images(client, stack))
+    return engine
 
 
 def require_images(client: docker.DockerClient, stack: Stack) -> None:

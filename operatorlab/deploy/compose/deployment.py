@@ -24,7 +24,7 @@ from operatorlab.deploy import labs, ports
 from operatorlab.deploy.base import Progress, quietly
 from operatorlab.deploy.compose import bringing, subnets
 from operatorlab.deploy.compose.containers import Containers, remove_project
-from operatorlab.deploy.compose.engine import Engine, find_daemon
+from operatorlab.deploy.compose.engine import Engine
 from operatorlab.deploy.compose.events import changes
 from operatorlab.deploy.compose.links import Links
 from operatorlab.deploy.compose.packets import Packets
@@ -85,8 +85,7 @@ class ComposeDeployment:
         to publish members at, by name. DockerTrouble if there is no daemon, or an image is missing.
         """
         await labs.cleanup(progress=progress)
-        stack, engine = read_stack(subject), Engine(find_daemon())
-        await engine(lambda client: bringing.require_images(client, stack))
+        engine = await bringing.daemon_for(read_stack(subject))
         record = begin_record(subject, COMPOSE, run_id, keep=keep).changed(docker=engine.host)
         deployment = cls(subject, record)
         try:
