@@ -1,5 +1,6 @@
 """What the whole suite shares: a browser without a network, a Docker lab, and the proof that nothing is left."""
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -16,6 +17,7 @@ import docker
 import psutil
 import pytest
 import pytest_asyncio
+import uvicorn
 
 from operatorlab.deploy.compose.bringing import require_images
 from operatorlab.deploy.compose.command import compose_command
@@ -53,6 +55,24 @@ def open_page(browser):
         await page.close()
 
     return opened
+
+
+@pytest.fixture
+def serving():
+    """Serves an ASGI application on a free port while its context lasts; its address."""
+
+    @asynccontextmanager
+    async def served(app):
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
+        running = asyncio.create_task(server.serve())
+        async with asyncio.timeout(20):
+            while not server.started:  # noqa: ASYNC110  uvicorn signals no event
+                await asyncio.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        server.should_exit = True
+        await running
+
+    return served
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 from anthropic import AsyncAnthropic
 from anthropic.types.beta import BetaMessage
 from starlette.applications import Starlette
@@ -276,15 +275,7 @@ def _answer(body: dict[str, Any], command: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def endpoint() -> AsyncIterator[Endpoint]:
+async def endpoint(serving) -> AsyncIterator[Endpoint]:
     served = Endpoint()
-    server = uvicorn.Server(uvicorn.Config(served.app(), port=0, log_level="error", lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
-        while not server.started:  # noqa: ASYNC110  uvicorn signals no event
-            await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    served.url = f"http://127.0.0.1:{port}"
-    yield served
-    server.should_exit = True
-    await serving
+    async with serving(served.app()) as served.url:
+        yield served

@@ -1,6 +1,5 @@
 """Evidence made by hand, a home of one's own, and proof that no trial leaves a process behind."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -149,14 +147,7 @@ class Messages:
 
 
 @pytest.fixture
-async def messages() -> AsyncIterator[Messages]:
+async def messages(serving) -> AsyncIterator[Messages]:
     served = Messages()
-    server = uvicorn.Server(uvicorn.Config(served.app(), port=0, log_level="error", lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
-        while not server.started:  # noqa: ASYNC110  uvicorn signals no event
-            await asyncio.sleep(0.01)
-    served.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    yield served
-    server.should_exit = True
-    await serving
+    async with serving(served.app()) as served.url:
+        yield served
