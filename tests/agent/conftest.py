@@ -28,7 +28,7 @@ from operatorlab.sandbox import LocalSandbox
 from operatorlab.subject import Violation
 
 RUN = "mini-aaaaaa"
-QUICK = Policy(hold_s=0.1, settle_s=0.3, backoff_s=0.1, lease_s=2.0)
+QUICK = Policy(hold_s=0.1, settle_s=0.3, backoff_s=0.1, lease_s=5.0)
 
 
 @dataclass

@@ -303,8 +303,8 @@ async def test_a_person_who_takes_the_ticket_stops_the_operator(watched: Any, ki
 
 
 async def test_the_lease_outlasts_its_term_while_the_work_goes_on(watched: Any, kit: Any) -> None:
-    brain = kit.Scripted(kit.message(kit.shell("sleep 3; touch up")), kit.citing())
-    assert watched.policy.lease_s < 3
+    brain = kit.Scripted(kit.message(kit.shell("sleep 6; touch up")), kit.citing())
+    assert watched.policy.lease_s < 6
     assert (await watched.operator(brain).handle(watched.incident)).outcome is Outcome.RESOLVED_VERIFIED
 
 
