@@ -51,11 +51,12 @@ def clients_of(evidence: Evidence) -> Clients:
 def unrecorded(evidence: Evidence) -> dict[str, int]:
     """By component, how many requests that clients were allowed while the trial ran it has no record of.
 
+    None where a fault forgets by itself: how many of them an operator made it forget cannot be told.
     A few per cent are left out: requests under way when the inventories were taken. On a busy machine that takes
     seconds, so what was allowed counts from when the first was complete until the second was begun.
     """
     before, after = evidence.before, evidence.after
-    if before is None or after is None:
+    if before is None or after is None or any(fault.forgetful for fault in evidence.faults):
         return {}
     end = (after.asked or after.at).mono
     allowed = sum(one.allowed for one in _within(evidence.samples, before.at.mono, end))

@@ -102,6 +102,8 @@ class FaultSeen(Record):
     also: tuple[str, ...] = ()
     """Invariants that its harm, or the way it came about, may break besides, whoever is blamed."""
     self_healing: bool
+    forgetful: bool = False
+    """Whether clients are granted, while it is in force, what no member has a record of."""
     fixable: bool
     """Whether the subject knows a reference fix: what has none can only be escalated."""
     injected: Moment
@@ -116,7 +118,8 @@ class FaultSeen(Record):
         """From the fault itself, which was injected then."""
         return cls(
             name=fault.name, target=fault.target, truth=fault.truth(), expected=tuple(sorted(fault.signs())),
-            also=fault.also, self_healing=fault.self_healing, fixable=fixable, injected=injected, **known,
+            also=fault.also, self_healing=fault.self_healing, forgetful=fault.forgetful, fixable=fixable,
+            injected=injected, **known,
         )  # fmt: skip
 
     def explains(self, fingerprint: str) -> bool:

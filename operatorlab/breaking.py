@@ -71,6 +71,7 @@ class Fault(ABC):
     also: ClassVar[tuple[str, ...]] = ()  # invariants that its harm, or the way it comes about, may break besides
     self_healing: ClassVar[bool] = False
     latent: ClassVar[bool] = False  # it opens nothing by itself; once something else sets it off, that stays
+    forgetful: ClassVar[bool] = False  # while it is in force, clients are granted what no member has a record of
     found_within_s: ClassVar[float] = 5.0  # from injection to the first expected ticket, without grace
     deployments: ClassVar[tuple[str, ...]] = DEPLOYMENTS  # where its mechanism exists
 

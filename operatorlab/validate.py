@@ -170,7 +170,7 @@ def _fault(fault: type[Fault], subject: Subject) -> Iterator[str]:
     yield from _bad_text("its summary", getattr(fault, "summary", None))
     if not isinstance(getattr(fault, "kind", None), FaultKind):
         yield f"kind must be a FaultKind, not {getattr(fault, 'kind', None)!r}"
-    for flag in ("self_healing", "latent"):
+    for flag in ("self_healing", "latent", "forgetful"):
         if not isinstance(value := getattr(fault, flag), bool):
             yield f"{flag} must be True or False, not {value!r}"
     yield from _deployments(fault.deployments)

@@ -71,6 +71,9 @@ def test_requests_that_were_allowed_and_forgotten_are_harm_however_much_was_coun
     owners = make.evidence(samples=samples, before=counted(before, 1, 10.0), after=counted(after, 8, 120.0),
                            faults=(make.fault(truth=GroundTruth("redis", FaultKind.CRASH, "killed")),))  # fmt: skip
     assert score(owners).harm.lost == 0
+    leaking = make.evidence(samples=samples, before=counted(before, 1, 10.0), after=counted(after, 8, 120.0),
+                            faults=(make.fault(forgetful=True),))  # fmt: skip
+    assert score(leaking).harm.lost == 0
 
 
 def test_an_inventory_that_took_long_makes_nobody_forget(make):

@@ -92,6 +92,7 @@ def _sync(*_: object) -> dict[str, str]:
         ({"expected": ("nodedown",)}, "expects the invariant 'nodedown', which the subject does not have"),
         ({"self_healing": "no"}, "self_healing must be True or False"),
         ({"latent": 1}, "latent must be True or False"),
+        ({"forgetful": None}, "forgetful must be True or False"),
         ({"targets": classmethod(lambda cls, subject: ())}, "targets() must return a tuple of at least one name"),
         ({"targets": classmethod(lambda cls, subject: (1,))}, "targets() must return a tuple"),
         ({"targets": classmethod(lambda cls, subject: ("store",) * 2)}, "targets(): 'store' appears more than once"),

@@ -46,6 +46,7 @@ class NodeWrongRedis(_WrongSetting):
     kind = FaultKind.MISCONFIGURATION
     expected = ("counter_drift",)
     also = ("node_down", "ghost_allowing")  # what is counted twice is allowed twice
+    forgetful = True
     wrong = MappingProxyType({"redis_db": _DB})
     effect = ("it counts where nobody else does", "each key is allowed its limit there and once more by the others")
 
@@ -67,5 +68,6 @@ class NodeLocalCache(_WrongSetting):
     kind = FaultKind.BAD_ROLLOUT
     expected = ("counter_drift", "ghost_allowing/canary")
     also = ("node_down", "ghost_allowing")
+    forgetful = True
     wrong = MappingProxyType({"cache_s": 10.0})
     effect = ("it allows again what it allowed before, without asking Redis", "it allows more than Redis counts for it")

@@ -18,6 +18,7 @@ class NodeFailOpen(ConfigurationFault):
     kind = FaultKind.MISCONFIGURATION
     expected = ("ghost_allowing/canary", "redis_disconnected")
     also = ("node_down", "ghost_allowing")
+    forgetful = True
     wrong = MappingProxyType({"on_redis_error": "allow"})
     right = MappingProxyType({"on_redis_error": "deny"})
 
