@@ -59,8 +59,8 @@ test-containers: $(VENV)/.dev images  ## Run the tests that run labs of containe
 	@$(BIN)/python -m pytest -m minutes
 
 .PHONY: test-faults
-test-faults: $(VENV)/.dev  ## Run the tests that do the same to fault after fault (an hour)
-	@$(BIN)/python -m pytest -m every_fault
+test-faults: $(VENV)/.dev  ## Run the tests that do the same to fault after fault (two hours and more)
+	@$(BIN)/python -m pytest $(PYTEST) -m every_fault
 
 .PHONY: bench
 bench: $(VENV)/.dev  ## Measure, and print ratios

@@ -64,7 +64,6 @@ async def test_a_crash_is_repaired_by_whoever_may_act_and_handed_over_by_whoever
     assert [one.ended for one in seen] == [Ended.FINISHED] * 2, [one.error for one in seen]
     assert [one.stale for one in seen] == [(), ()]
     assert [one.verdict for one in judged] == [Verdict.FIXED_CLEAN, Verdict.ESCALATED_RIGHTLY], judged
-    assert judged[0].diagnosis.exact, judged[0].diagnosis
-    assert "node-2" in seen[1].sessions[0].report.blamed
+    assert all(one.diagnosis.exact for one in judged), [one.sessions[0].report.blamed for one in seen]
     assert all(not one.harm.differences for one in judged)
     assert [one.sessions[0].equipped.mode for one in seen] == ["operate", "observe"]

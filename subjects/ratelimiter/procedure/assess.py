@@ -10,7 +10,15 @@ import re
 from collections.abc import Iterator
 
 from operatorlab.subject import FaultKind
-from subjects.ratelimiter.procedure.picture import LinkSeen, NodeSeen, Picture, ProcessSeen, Resource, obstacles
+from subjects.ratelimiter.procedure.picture import (
+    LinkSeen,
+    NodeSeen,
+    Picture,
+    ProcessSeen,
+    RedisSeen,
+    Resource,
+    obstacles,
+)
 from subjects.ratelimiter.procedure.reading import reason
 from subjects.ratelimiter.procedure.trouble import Remedy, Trouble
 
@@ -141,14 +149,19 @@ def _redis(picture: Picture) -> Iterator[Trouble]:
         mechanism = "Redis serves inside of its container and nobody outside: what it is sent is lost on the way"
         seen = f"PING gave {redis.reply or 'nothing within 2 s'} from here, and PONG inside of the container of redis"
         yield Trouble("redis", FaultKind.PARTITION, mechanism, seen, Remedy.RESTART, "redis")
-    elif not redis.answers:
+    elif not redis.answers and not _served(picture, redis):
         said = redis.reply or "nothing within 2 s"
         mechanism = f"Redis runs but does not serve: to PING it said {said}"
         yield Trouble("redis", _refusal(said), mechanism, f"PING gave {said}", Remedy.NONE, "redis")
-    elif redis.info.get("role", "master") != "master":
+    elif redis.answers and redis.info.get("role", "master") != "master":
         mechanism = f"Redis is a replica (role {redis.info['role']}) and takes no writes"
         seen = f"INFO says role:{redis.info['role']}"
         yield Trouble("redis", FaultKind.MISCONFIGURATION, mechanism, seen, Remedy.NONE, "redis")
+
+
+def _served(picture: Picture, redis: RedisSeen) -> bool:
+    """Whether Redis is silent towards us alone, as to whoever may only look: a ready node has just written to it."""
+    return not redis.reply and any(node.is_ready for node in picture.nodes)
 
 
 def _refusal(said: str) -> FaultKind:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from operatorlab.procedure import Printed
 from operatorlab.subject import FaultKind
 from subjects.ratelimiter.procedure import diagnose, docker
+from subjects.ratelimiter.procedure.assess import assess
 from subjects.ratelimiter.procedure.contained import _all_at_once
-from subjects.ratelimiter.procedure.picture import Resource, Share
+from subjects.ratelimiter.procedure.picture import NodeSeen, Picture, ProbeSeen, RedisSeen, Resource, Share
 
 _ROW = "{} /{} {} exit={} oom=false cpus=1000000000 quota=0/0 memory=201326592 networks={}"
 _NAMES = ("redis", "node-1", "node-2", "link-node-1", "prometheus")
@@ -126,6 +127,16 @@ def test_a_process_stopped_by_a_signal_is_frozen_even_below_an_init():
     assert seen["node-1"].frozen
     assert seen["node-1"].pid == 13
     assert not seen["redis"].frozen
+
+
+def test_a_redis_that_is_silent_towards_us_and_serves_the_nodes_is_well():
+    def seen(status, reply):
+        nodes = tuple(NodeSeen(name, 8000, 6379, "", ready=ProbeSeen(status)) for name in ("node-1", "node-3"))
+        return {trouble.component for trouble in assess(Picture(nodes=nodes, redis=RedisSeen(6379, reply)))}
+
+    assert "redis" not in seen(200, "")
+    assert "redis" in seen(503, "")
+    assert "redis" in seen(200, "NOAUTH Authentication required.")
 
 
 def test_only_what_redis_did_not_write_may_be_removed():
