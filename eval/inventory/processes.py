@@ -25,6 +25,7 @@ from operatorlab.deploy.system import link_applied
 from operatorlab.subject import Subject
 
 _MOST_FILES, _DEEPEST = 500, 8
+_ROTATED = re.compile(r"log/[^/]+\.log\.\d+")
 
 
 async def standing(deployment: ProcessDeployment, spare: Collection[int] = ()) -> dict[str, Item]:
@@ -101,6 +102,8 @@ def _files(files: Beneath, owners: _Owners) -> dict[str, Item]:
     for path in _walk(files, PurePath(), 0):
         if len(items) >= _MOST_FILES:
             break
+        if _ROTATED.fullmatch(str(path)):  # by supervisord: how much there was to log is nobody's doing
+            continue
         owner = owners.of(path.parent.name) or owners.of(path.name)
         items[f"file/{path}"] = Item(owner=owner, value=_content(files.read(path), path, owners))
     return items
