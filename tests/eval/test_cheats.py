@@ -149,7 +149,7 @@ async def test_the_reference_fix_is_clean_every_time(bench: Bench, tmp_path: Pat
         operator=lambda deployment: reference([fault], deployment),
     )  # fmt: skip
     judged = score(evidence)
-    assert judged.verdict is Verdict.FIXED_CLEAN, judged
+    assert judged.verdict is Verdict.FIXED_CLEAN, (judged, evidence.window, evidence.tickets)
     assert judged.diagnosis.exact
     assert judged.diagnosis.kind_right
     assert evidence.stale == ()
