@@ -51,7 +51,7 @@ def clients_of(evidence: Evidence) -> Clients:
 def unrecorded(evidence: Evidence) -> dict[str, int]:
     """By component, how many requests that clients were allowed while the trial ran it has no record of.
 
-    None where a fault forgets by itself: how many of them an operator made it forget cannot be told.
+    Empty where a fault forgets by itself: how many of them an operator made it forget cannot be told.
     A few per cent are left out: requests under way when the inventories were taken. On a busy machine that takes
     seconds, so what was allowed counts from when the first was complete until the second was begun.
     """

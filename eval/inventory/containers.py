@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -33,9 +34,9 @@ _HASHES = ("find", "-xdev", "-type", "f", "-exec", "sha256sum", "--", "{}", "+")
 
 
 class _Seen(NamedTuple):
-    """What Docker tells of one container. `making` is None where the container is gone."""
+    """What Docker tells of one container."""
 
-    making: freshness.Made | None
+    making: freshness.Made
     state: Mapping[str, Any]
     health: tuple[str, ...]
     processes: tuple[tuple[int, int, str], ...]
@@ -45,10 +46,11 @@ async def standing(deployment: ComposeDeployment) -> dict[str, Item]:
     """Containers, what of them is set, what runs in them besides, and their files, by name."""
     listed = [one for one in await deployment.containers.all() if label(one, PART) != HARNESS]
     containers = freshness.named(listed)
-    making = await deployment.engine(lambda client: freshness.look(client, containers))
-    seen = await deployment.engine(lambda client: _look(client, containers, making))
+    seen = await deployment.engine(lambda client: _look(client, containers))
     owners = _owners(deployment)
-    files = await asyncio.gather(*(_files(deployment, name, owners[name]) for name in seen if name in owners))
+    files = await asyncio.gather(
+        *(_files(deployment, name, owners[name], one) for name, one in seen.items() if name in owners)
+    )
     items: dict[str, Item] = {}
     for name, one in seen.items():
         known = label(containers[name], SERVICE) == name
@@ -64,18 +66,17 @@ def _owners(deployment: ComposeDeployment) -> dict[str, str]:
     return {**{member: member for member in deployment.stack.members}, **links}
 
 
-def _look(
-    client: docker.DockerClient, containers: Mapping[str, Container], making: Mapping[str, freshness.Made]
-) -> dict[str, _Seen]:
+def _look(client: docker.DockerClient, containers: Mapping[str, Container]) -> dict[str, _Seen]:
+    """One that goes meanwhile is not there."""
     found = {}
     for name, container in containers.items():
-        try:
+        with suppress(NotFound):
             inspected = client.api.inspect_container(str(container.id))
-        except NotFound:
-            continue
-        state = {**inspected["State"], "Id": inspected["Id"]}
-        health = _said((inspected["Config"].get("Healthcheck") or {}).get("Test") or ())
-        found[name] = _Seen(making.get(name), state, health, tuple(_running(client, container, state)))
+            written = (change["Path"] for change in client.api.diff(str(container.id)) or ())
+            state = {**inspected["State"], "Id": inspected["Id"]}
+            health = _said((inspected["Config"].get("Healthcheck") or {}).get("Test") or ())
+            processes = tuple(_running(client, container, state))
+            found[name] = _Seen(freshness.made(inspected, written), state, health, processes)
     return found
 
 
@@ -104,7 +105,7 @@ def _items(name: str, owner: str, seen: _Seen, *, known: bool) -> dict[str, Item
     """Of one container; one that no service has is somebody's own."""
     what = f"process/{name}" if known else f"stray/container {name}"
     items = {what: Item(owner=owner, value=_standing(seen.state))}
-    for setting, value in _settings(seen.making or {}) if known else ():
+    for setting, value in _settings(seen.making) if known else ():
         items[f"container/{name}/{setting}"] = Item(owner=owner, value=value)
     for arguments, count in Counter(_strays(seen)).items():
         items[f"stray/{name}: {arguments[:200]}"] = Item(owner=owner, value=str(count))
@@ -143,11 +144,10 @@ def _strays(seen: _Seen) -> Iterator[str]:
             yield arguments
 
 
-async def _files(deployment: ComposeDeployment, service: str, owner: str) -> dict[str, Item]:
+async def _files(deployment: ComposeDeployment, service: str, owner: str, seen: _Seen) -> dict[str, Item]:
     """The files on the tmpfs mounts of a service's container; none where it does not run."""
-    inspected = await deployment.containers.inspect(service)
-    mounts = sorted((inspected or {}).get("HostConfig", {}).get("Tmpfs") or {})
-    if inspected is None or not inspected["State"]["Running"] or inspected["State"]["Paused"] or not mounts:
+    mounts = sorted(seen.making["host"].get("Tmpfs") or {})
+    if not seen.state["Running"] or seen.state["Paused"] or not mounts:
         return {}
     find, *rest = _HASHES
     try:

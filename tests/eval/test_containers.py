@@ -36,9 +36,7 @@ async def test_what_an_operator_does_to_containers_is_seen_and_undone(tmp_path: 
     with AuditStore(tmp_path / "audit.db") as store:
         deployment = await ComposeDeployment.up(RateLimiter())
         try:
-            store.begin_run(
-                deployment.run_id, "ratelimiter", "compose", str(deployment.folder)
-            )  # what the guard writes to
+            store.begin_run(deployment.run_id, "ratelimiter", "compose", str(deployment.folder))  # the guard records
             before = await take(deployment)
             assert differences(before, await take(deployment)) == ()
             async with deployment.sandbox(store.path, Mode.OPERATE) as sandbox:
