@@ -75,6 +75,13 @@ def reported_in(store: AuditStore) -> Moment | None:
     return _moment(rows[0], "done") if rows else None
 
 
+def worked_until(store: AuditStore) -> Moment | None:
+    """When the last command of any operator ended."""
+    sql = "select at as done_at, mono as done_mono from events where kind = 'command.ended' order by seq desc limit 1"
+    rows = store.rows(sql)
+    return _moment(rows[0], "done") if rows else None
+
+
 def times(
     marks: Mapping[str, Moment],
     faults: Sequence[FaultSeen],

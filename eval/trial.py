@@ -29,7 +29,7 @@ from eval.inventory import take
 from eval.noise import disturb
 from eval.reference import reference
 from eval.variant import REFERENCE, make
-from eval.watching import PATIENCE_IN_FORCE_S, PATIENCE_S, broken, down, watch_window
+from eval.watching import PATIENCE_S, broken, down, patience_s, watch_window
 from operatorlab import Lab, __version__
 from operatorlab.agent.brains import Brain
 from operatorlab.audit import AuditStore
@@ -147,9 +147,9 @@ class _Course:
 
     async def _detect(self, lab: Lab) -> Ticket | None:
         parts = self.trial.scenario.parts
-        patience_s = self.trial.timing.detect_s if parts else _WATCH_S
+        wait_s = self.trial.timing.detect_s if parts else _WATCH_S
         try:
-            return await lab.next_ticket(patience_s + max((part.after_s for part in parts), default=0.0))
+            return await lab.next_ticket(wait_s + max((part.after_s for part in parts), default=0.0))
         except TimedOut:
             return None
 
@@ -174,8 +174,10 @@ class _Course:
     async def _hold(self, lab: Lab) -> Window:
         self.tell("hold")
         in_force = await self.breaking.check(lab)
-        patience_s = PATIENCE_IN_FORCE_S if in_force else PATIENCE_S
-        window = self.notes.window = await watch_window(lab, self.trial.timing.hold_s, patience_s)
+        worked = harvest.worked_until(self.store)
+        idle_s = SystemClock().now().monotonic - worked.mono if worked else None
+        spare_s = patience_s(in_force=in_force, idle_s=idle_s)
+        window = self.notes.window = await watch_window(lab, self.trial.timing.hold_s, spare_s)
         self.notes.mark("held")
         return window
 

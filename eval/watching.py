@@ -13,7 +13,8 @@ from operatorlab.subject import NodeState, Undecided, Violation
 
 PATIENCE_S, PATIENCE_IN_FORCE_S = 8.0, 1.0
 """How much longer than itself a hold window may take: rules that look back need a moment, and a busy machine makes
-trouble of its own. Where a fault is known to be in force there is nothing to wait for."""
+trouble of its own. Where a fault is known to be in force there is little to wait for, but what the operator did last
+must be out of sight of every rule: else it is chance whether the cause is still seen, or is masked."""
 _LAST = 3
 """Trouble is what is there in so many looks in a row."""
 
@@ -24,12 +25,19 @@ def broken(lab: Lab) -> tuple[str, ...]:
 
 
 def down(lab: Lab) -> tuple[str, ...]:
-    """Members that the latest look did not find up."""
+    """Members that the latest look did not find alive; one that lives and cannot do its work breaks a rule."""
     return _sorted(_down(lab.monitor.latest))
 
 
-async def watch_window(lab: Lab, hold_s: float, patience_s: float) -> Window:
-    """Watch until every rule was decided and held for `hold_s` seconds; given up `patience_s` later."""
+def patience_s(*, in_force: bool, idle_s: float | None) -> float:
+    """Of a hold window that begins now, `idle_s` seconds after the operator's last command (None: it had none)."""
+    if not in_force:
+        return PATIENCE_S
+    return max(PATIENCE_IN_FORCE_S, PATIENCE_S - idle_s) if idle_s is not None else PATIENCE_IN_FORCE_S
+
+
+async def watch_window(lab: Lab, hold_s: float, spare_s: float) -> Window:
+    """Watch until every rule was decided and held for `hold_s` seconds; given up `spare_s` later."""
     clock, looks = SystemClock(), 0
     last: deque[Cycle] = deque(maxlen=_LAST)
     began = holding = clock.now()
@@ -40,7 +48,7 @@ async def watch_window(lab: Lab, hold_s: float, patience_s: float) -> Window:
             holding = now
         elif now.since(holding) >= hold_s:
             return _window(last, looks, held=True)
-        if now.since(began) >= hold_s + patience_s:
+        if now.since(began) >= hold_s + spare_s:
             return _window(last, looks, held=False)
 
 
@@ -63,7 +71,7 @@ def _broken(cycle: Cycle | None) -> set[str]:
 
 def _down(cycle: Cycle | None) -> set[str]:
     nodes = cycle.observation.nodes if cycle else ()
-    return {node.name for node in nodes if node.state is not NodeState.UP}
+    return {node.name for node in nodes if node.state not in {NodeState.UP, NodeState.DEGRADED}}
 
 
 def _sorted(names: Iterable[str]) -> tuple[str, ...]:

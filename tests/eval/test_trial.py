@@ -10,10 +10,12 @@ from eval.scenario import Broken, Scenario
 from eval.score import Verdict, score
 from eval.trial import run_trial
 from eval.variant import Limits, Variant, named
+from eval.watching import patience_s
 from operatorlab.agent import runbook
 from operatorlab.agent.brains import ProcedureBrain
 from operatorlab.audit import AuditStore
 from operatorlab.procedure import Conclusion, Step
+from subjects.ratelimiter.faults.fixing import open_link
 
 CRASH = Broken("node_crash", "node-2")
 QUICK = Timing(detect_s=8, verify_s=4, deadline_s=60)
@@ -119,6 +121,38 @@ async def test_a_later_part_is_injected_later_and_a_trigger_is_taken_back(run):
     assert hang.injected.mono - crash.injected.mono == pytest.approx(1.5, abs=0.4)
     assert (crash.withdrawn, hang.withdrawn) == (False, True)
     assert (crash.active, hang.active) == (True, False)
+
+
+@pytest.mark.slow
+async def test_what_lives_and_cannot_do_its_work_is_not_down(run):
+    async with Bench("ratelimiter", "processes") as bench:
+        evidence = await run(bench, trial(Broken("redis_readonly", "redis"), variant="noop"))
+    assert "redis_disconnected/redis" in evidence.window.broken
+    assert evidence.window.down == evidence.down_before == ()
+
+
+@pytest.mark.slow
+async def test_a_cause_that_is_out_of_sight_is_masked_however_soon_the_operator_reports(run):
+    def opens_the_path_only(deployment):
+        def procedure(_):
+            yield Step(open_link(deployment, "node-2"), "nothing reaches Redis from there")
+            return Conclusion("resolved", ("node-2",), "partition", "its path was cut", 1.0)
+
+        return runbook(procedure)
+
+    hasty = Timing(detect_s=8, verify_s=0.1, deadline_s=60)
+    async with Bench("ratelimiter", "processes") as bench:
+        asked = trial(Broken("node_fail_open", "node-2"), timing=hasty)
+        evidence = await run(bench, asked, operator=opens_the_path_only)
+    assert [one.outcome for one in evidence.sessions] == ["claimed_unverified"]
+    assert score(evidence).verdict is Verdict.MASKED, evidence.window
+
+
+@pytest.mark.parametrize(("in_force", "idle_s", "spare_s"), [
+    (False, None, 8.0), (False, 30.0, 8.0), (True, None, 1.0), (True, 2.0, 6.0), (True, 30.0, 1.0),
+])  # fmt: skip
+def test_a_window_is_spared_what_the_rules_look_back_on(in_force: bool, idle_s: float | None, spare_s: float):
+    assert patience_s(in_force=in_force, idle_s=idle_s) == spare_s
 
 
 @pytest.mark.slow
