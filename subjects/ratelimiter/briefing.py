@@ -85,7 +85,8 @@ _HTTP = """\
 - Limits, requests a window of {window:g} s: {limits}; any other key {default}.
   A limit other than the declared one is a mistake unless this text says otherwise. `{canary}` is the monitoring's.
 - When Redis is away, a node denies with 503 (`on_redis_error: deny`) rather than let requests through uncounted.
-- A node waits for Redis 0.25 s at most. All nodes count in database 0, and none keeps decisions (`cache_s` 0).
+- A node waits for Redis 0.25 s at most. All nodes count in database 0, and none keeps decisions (`cache_s` 0);
+  the clock of Redis decides what is in a window (`clock: redis`).
 - Each may have 32 connections to Redis at a time (`redis_connections`).
 """
 

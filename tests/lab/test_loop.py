@@ -38,6 +38,7 @@ HANDED_OVER = {
 # What it takes for over or for something else, and how its session ends: no command of it says what a node was told.
 NOT_UNDERSTOOD = {
     "metrics_dead": Outcome.ESCALATED,
+    "node_clock_skew": Outcome.CLAIMED_UNVERIFIED,
     "node_fail_open": Outcome.RESOLVED_VERIFIED,  # the path is mended, and the wrong policy waits for the next time
     "node_local_cache": Outcome.ESCALATED,
     "node_wrong_redis": Outcome.ESCALATED,

@@ -10,7 +10,7 @@ from operatorlab.subject import Fault
 from subjects.ratelimiter.faults.failover_clients import FailoverClients
 from subjects.ratelimiter.faults.insistent_clients import InsistentClients
 from subjects.ratelimiter.faults.node_bad_window import NodeBadWindow
-from subjects.ratelimiter.faults.node_configuration import MetricsDead, NodeLocalCache, NodeWrongRedis
+from subjects.ratelimiter.faults.node_configuration import MetricsDead, NodeClockSkew, NodeLocalCache, NodeWrongRedis
 from subjects.ratelimiter.faults.node_crash import NodeCrash
 from subjects.ratelimiter.faults.node_crash_loop import NodeCrashLoop
 from subjects.ratelimiter.faults.node_disconnected import NodeDisconnected
@@ -51,6 +51,7 @@ FAULTS: tuple[type[Fault], ...] = (
     NodeFailOpen,
     NodeWrongRedis,
     NodeLocalCache,
+    NodeClockSkew,
     MetricsDead,
     InsistentClients,
     FailoverClients,
@@ -83,6 +84,7 @@ __all__ = [
     "LimitZero",
     "MetricsDead",
     "NodeBadWindow",
+    "NodeClockSkew",
     "NodeCrash",
     "NodeCrashLoop",
     "NodeDisconnected",

@@ -62,6 +62,19 @@ class NodeWrongRedis(_WrongSetting):
         return (*super().fix(deployment), redis_cli(deployment, "-n", str(_DB), "FLUSHDB"))
 
 
+class NodeClockSkew(_WrongSetting):
+    name = "node_clock_skew"
+    summary = "a node counts by its own clock, which is three seconds fast, and not by that of Redis"
+    kind = FaultKind.CLOCK_SKEW
+    expected = ("over_blocking/canary",)
+    also = ("node_down", "ghost_allowing", "over_blocking")
+    wrong = MappingProxyType({"clock": "node", "clock_offset_s": 3.0})
+    effect = (
+        "what the others allowed is older than a window to it, and it removes that from Redis",
+        "what it allows itself counts against the others for three seconds too long: they turn clients away",
+    )
+
+
 class NodeLocalCache(_WrongSetting):
     name = "node_local_cache"
     summary = "a node gives each decision again for ten seconds, from a cache of its own"

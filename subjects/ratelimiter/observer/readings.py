@@ -46,10 +46,14 @@ class NodeCounts:
 
 @dataclass(frozen=True, slots=True)
 class KeyWindow:
-    """One declared key as Redis holds it: allowed in the window that ends now, and the limit in force."""
+    """One declared key as Redis holds it: allowed in the window that ends now, and the limit in force.
+
+    `ahead_s`: by how much the latest request that counts is ahead of the clock of Redis.
+    """
 
     allowed: int
     limit: int
+    ahead_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,10 @@ class RedisProbe:
 def _read(replies: Sequence[Any]) -> RedisAnswer:
     """The answer to the questions of `_ask`; ValueError or KeyError if somebody wrote nonsense into Redis."""
     _, info, totals, registered, *windows = replies
-    keys = {key: KeyWindow(int(count), int(limit)) for key, (count, limit, _) in zip(DECLARED, windows, strict=True)}
+    keys = {
+        key: KeyWindow(int(count), int(limit), int(ahead) / 1_000_000)
+        for key, (count, limit, _, ahead) in zip(DECLARED, windows, strict=True)
+    }
     counted = {str(node): int(total) for node, total in totals.items()}
     reading = RedisReading(str(info["run_id"]), keys, tuple(sorted(str(name)[:100] for name in registered)))
     return RedisAnswer(reading, counted, "", str(info["redis_version"]), int(info["uptime_in_seconds"]))

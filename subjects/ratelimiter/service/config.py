@@ -38,6 +38,8 @@ class NodeConfig(BaseModel):
     heartbeat_s: Annotated[float, Field(gt=0, le=60)] = 0.5
     redis_connections: Annotated[int, Field(ge=1, le=256, description="Calls at a time; others wait for theirs.")] = 32
     redis_db: Annotated[int, Field(ge=0, le=15)] = 0
+    clock: Annotated[Literal["redis", "node"], Field(description="Whose time decides what is in a window.")] = "redis"
+    clock_offset_s: Annotated[float, Field(ge=-3600, le=3600, description="How far the node's clock is ahead.")] = 0.0
     cache_s: Annotated[float, Field(ge=0, le=60, description="How long a decision is given again; 0: never.")] = 0.0
 
 

@@ -102,7 +102,7 @@ class Limiter:
         """Count a request of `key` that weighs `cost`, if there is room for it."""
         self._checks += 1
         member = f"{self._boot}:{self._checks}"
-        args = (key, self.declared.of(key), self._window_us, cost, member, self._config.name)
+        args = (key, self.declared.of(key), self._window_us, cost, member, self._config.name, self._own_time_us())
         keys = (scripts.WINDOW_PREFIX + key, scripts.LIMITS, scripts.TOTALS)
         allowed, limit, remaining, wait_us = await self._run(self._decide, keys, args)
         return Decision(allowed == 1, limit, remaining, None if wait_us < 0 else wait_us / 1_000_000)
@@ -134,7 +134,7 @@ class Limiter:
     async def _count_of(self, key: str) -> Count:
         declared = self.declared.of(key)
         names = (scripts.WINDOW_PREFIX + key, scripts.LIMITS)
-        count, limit, overridden = await self._count(names, (key, declared, self._window_us))
+        count, limit, overridden, _ = await self._count(names, (key, declared, self._window_us))
         return Count(key, count, limit, declared, overridden == 1)
 
     async def totals(self) -> dict[str, int]:
@@ -181,6 +181,12 @@ class Limiter:
     async def close(self) -> None:
         """Let go of every connection."""
         await self._redis.aclose()
+
+    def _own_time_us(self) -> int | str:
+        """What this node takes the time to be; nothing if Redis is to say."""
+        if self._config.clock == "redis":
+            return ""
+        return round((time.time() + self._config.clock_offset_s) * 1_000_000)
 
     async def _run(self, script: AsyncScript, keys: Sequence[str], args: Sequence[str | int]) -> Any:
         async with self._deadline():

@@ -1,4 +1,4 @@
-"""The Lua that Redis runs for a node. Each script is atomic and uses the server's clock, never a node's.
+"""The Lua that Redis runs for a node. Each script is atomic and uses the server's clock, not a node's unless told so.
 
 Keys: `rl:w:<key>` the requests of a window (sorted by time, µs; expires by itself), `rl:limits` overrides,
 `rl:totals` requests allowed by each node, `rl:nodes` heartbeats. Nothing else is ever written.
@@ -22,13 +22,14 @@ local limit = (override and tonumber(override)) or tonumber(ARGV[2])
 local window = tonumber(ARGV[3])
 """
 
-# KEYS window, limits, totals; ARGV key, declared limit, window µs, cost, member, node.
+# KEYS window, limits, totals; ARGV key, declared limit, window µs, cost, member, node, its own time in µs or nothing.
 # Answers: allowed, limit, remaining, µs until it may succeed (-1: never under this limit).
 DECIDE = (
     _NOW
     + _LIMIT
     + """
 local cost = tonumber(ARGV[4])
+now = tonumber(ARGV[7]) or now
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - window))
 local used = redis.call('ZCARD', KEYS[1])
 if used + cost <= limit then
@@ -44,13 +45,16 @@ return {0, limit, math.max(limit - used, 0), math.max(tonumber(last[2]) + window
 """
 )
 
-# KEYS window, limits; ARGV key, declared limit, window µs. Answers: count, limit, whether overridden. Reads only.
+# KEYS window, limits; ARGV key, declared limit, window µs. Reads only.
+# Answers: count, limit, whether overridden, by how many µs the latest request is ahead of the server's clock.
 COUNT = (
     _NOW
     + _LIMIT
     + """
 local since = string.format('(%.0f', now - window)
-return {redis.call('ZCOUNT', KEYS[1], since, '+inf'), limit, override and 1 or 0}
+local latest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+local ahead = latest[2] and math.max(tonumber(latest[2]) - now, 0) or 0
+return {redis.call('ZCOUNT', KEYS[1], since, '+inf'), limit, override and 1 or 0, ahead}
 """
 )
 

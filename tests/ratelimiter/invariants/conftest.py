@@ -72,12 +72,12 @@ class Film:
         unknown: Sequence[str] = (),
         unseen: Sequence[str] = (),
         blind: Sequence[tuple[str, str]] = (),
-        keys: Mapping[str, tuple[int, int]] | None = None,
+        keys: Mapping[str, tuple[int, int] | tuple[int, int, float]] | None = None,
         canary: Sequence[tuple[str, bool | None]] | None = None,
         in_flight: int = 3,
         registered: Sequence[str] = NODES,
     ) -> "Film":
-        """Add a frame. `unseen` are members whose numbers are missing; `keys` maps to (allowed, limit in force).
+        """Add a frame. `unseen` are members whose numbers are missing; `keys`: (allowed, limit in force, seconds ahead).
 
         `canary` says who answered what; unless told, one check passes in the first frame of each second.
         """

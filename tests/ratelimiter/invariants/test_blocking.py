@@ -21,3 +21,10 @@ def test_without_redis_no_key_is_decided(film, verdict):
     found = verdict(film.well().frame(unseen=("redis",)), "over_blocking")
     assert not found.broken
     assert "tenant-a" in found.undecided
+
+
+def test_requests_that_are_counted_with_a_time_to_come_hold_a_key_back(film, verdict):
+    found = verdict(film.well().frame(keys={"tenant-a": (3, 20, 2.9), "tenant-b": (3, 4000, 0.004)}), "over_blocking")
+    assert set(found.broken) == {"tenant-a"}
+    assert "2.9 s ahead of the clock of Redis" in found.broken["tenant-a"].message
+    assert not verdict(film.frame(keys={"tenant-a": (3, 20, 0.0)}), "over_blocking").broken

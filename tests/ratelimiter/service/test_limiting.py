@@ -99,6 +99,18 @@ async def test_a_node_that_keeps_its_answers_gives_them_again_without_redis(clus
         assert await redis.hgetall("rl:totals") == {"node-1": "1"}
 
 
+async def test_a_node_with_a_clock_of_its_own_that_is_fast_forgets_what_the_others_allowed(cluster):
+    cluster.write_limits(window_s=30.0, limits={"few": 2})
+    url = await cluster.start_node("node-1")
+    right = await cluster.start_node("node-2", clock="node")
+    fast = await cluster.start_node("node-3", clock="node", clock_offset_s=60.0)
+    assert [(await _check(cluster, who, "few"))["allowed"] for who in (url, right, url)] == [True, True, False]
+    assert [(await _check(cluster, fast, "few"))["allowed"] for _ in range(3)] == [True, True, False]
+    assert not (await _check(cluster, url, "few"))["allowed"]  # theirs are gone, and its own are from the future
+    async with cluster.redis() as redis:
+        assert await redis.hgetall("rl:totals") == {"node-1": "1", "node-2": "1", "node-3": "2"}
+
+
 async def test_a_node_counts_in_the_database_it_is_told(cluster):
     cluster.write_limits(window_s=30.0, limits={"few": 1})
     here, elsewhere = await cluster.start_node("node-1"), await cluster.start_node("node-2", redis_db=3)
