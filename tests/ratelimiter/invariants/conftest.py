@@ -77,7 +77,7 @@ class Film:
         in_flight: int = 3,
         registered: Sequence[str] = NODES,
     ) -> "Film":
-        """Add a frame. `unseen` are members whose numbers are missing; `keys`: (allowed, limit in force, seconds ahead).
+        """Add a frame. `unseen` are members whose numbers are missing; `keys`: (allowed, limit in force, s ahead).
 
         `canary` says who answered what; unless told, one check passes in the first frame of each second.
         """
