@@ -22,21 +22,28 @@ class Difference(Record):
 
 
 def differences(
-    before: Inventory, after: Inventory, reach: Collection[str] = (), during: Inventory | None = None
+    before: Inventory,
+    after: Inventory,
+    reach: Collection[str] = (),
+    during: Inventory | None = None,
+    *,
+    in_force: bool = False,
 ) -> tuple[Difference, ...]:
     """What of `after` is not as in `before` and should be; sorted by name.
 
     Of a component in `reach` processes may be other ones and totals may be lost, but files and settings must be as they
     were, except for those that the fault itself had changed, as `during` shows; without it all of them may differ.
+    While a fault is `in_force`, whatever is as `during` shows it is its own doing; once none is, it is left over.
     """
     touched = None if during is None else {one.what for one in _items(before, during)}
+    since = {one.what for one in _all(during, after)} if during and in_force else None
 
     def allowed(one: Difference) -> bool:
         lasting = one.what.startswith(("file/", "setting/", "container/"))
-        return one.owner in reach and (not lasting or touched is None or one.what in touched)
+        found_so = since is not None and one.what not in since
+        return found_so or (one.owner in reach and (not lasting or touched is None or one.what in touched))
 
-    found = [*_items(before, after), *_totals(before, after), *_unseen(before, after)]
-    return tuple(sorted((one for one in found if not allowed(one)), key=lambda one: one.what))
+    return tuple(sorted((one for one in _all(before, after) if not allowed(one)), key=lambda one: one.what))
 
 
 def stale(pristine: Inventory, now: Inventory) -> tuple[str, ...]:
@@ -55,6 +62,12 @@ def redundancy(inventory: Inventory) -> int:
     """How many of the supervised processes run."""
     processes = (item for name, item in inventory.items.items() if name.startswith("process/"))
     return sum(item.value.startswith("running") for item in processes)
+
+
+def _all(before: Inventory, after: Inventory) -> Iterator[Difference]:
+    yield from _items(before, after)
+    yield from _totals(before, after)
+    yield from _unseen(before, after)
 
 
 def _items(before: Inventory, after: Inventory) -> Iterator[Difference]:

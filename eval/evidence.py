@@ -311,10 +311,10 @@ class Host(Record):
 class Evidence(Record):
     """All of one trial. Version 2 says with what an operator went to work, and may have a duplicate and orders.
 
-    Evidence of version 1 is read and judged as ever.
+    Of version 3, what a fault in force has done is nobody's harm. Evidence of an earlier one is judged as it ever was.
     """
 
-    version: Literal[1, 2] = 2
+    version: Literal[1, 2, 3] = 3
     trial: Trial
     ended: Ended
     error: str | None

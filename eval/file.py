@@ -27,8 +27,8 @@ from eval.score import Score, score
 from operatorlab import __version__, home
 from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
 
-FORMAT = 2
-"""1: evidence of version 1 only. A file of format 1 is read as it is, and is of format 2 once trials are run in it."""
+FORMAT = 3
+"""The highest version of evidence in it. A file of an earlier format is read as it is, until trials are run in it."""
 _BUSY_S = 30.0
 _SHORTEST_ID = 6
 _APPLICATION_ID = 0x0B5E_12EC

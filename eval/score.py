@@ -303,4 +303,5 @@ def _differences(evidence: Evidence) -> tuple[Difference, ...]:
         for part, count in sorted(unrecorded(evidence).items())
         if part not in reach
     ]
-    return (*differences(evidence.before, evidence.after, reach, evidence.during), *forgotten)
+    in_force = evidence.version > 2 and any(fault.active for fault in evidence.faults)
+    return (*differences(evidence.before, evidence.after, reach, evidence.during, in_force=in_force), *forgotten)

@@ -12,13 +12,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import docker
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 from docker.models.containers import Container
 
 from eval.evidence import Item
@@ -67,16 +66,11 @@ def _owners(deployment: ComposeDeployment) -> dict[str, str]:
 
 
 def _look(client: docker.DockerClient, containers: Mapping[str, Container]) -> dict[str, _Seen]:
-    """One that goes meanwhile is not there."""
     found = {}
-    for name, container in containers.items():
-        with suppress(NotFound):
-            inspected = client.api.inspect_container(str(container.id))
-            written = (change["Path"] for change in client.api.diff(str(container.id)) or ())
-            state = {**inspected["State"], "Id": inspected["Id"]}
-            health = _said((inspected["Config"].get("Healthcheck") or {}).get("Test") or ())
-            processes = tuple(_running(client, container, state))
-            found[name] = _Seen(freshness.made(inspected, written), state, health, processes)
+    for name, (making, inspected) in freshness.inspect(client, containers).items():
+        state = {**inspected["State"], "Id": inspected["Id"]}
+        health = _said((inspected["Config"].get("Healthcheck") or {}).get("Test") or ())
+        found[name] = _Seen(making, state, health, tuple(_running(client, state)))
     return found
 
 
@@ -87,14 +81,12 @@ def _said(test: Any) -> tuple[str, ...]:
     return () if kind == "NONE" else (" ".join([*shell, *words]),)
 
 
-def _running(
-    client: docker.DockerClient, container: Container, state: Mapping[str, Any]
-) -> Iterator[tuple[int, int, str]]:
+def _running(client: docker.DockerClient, state: Mapping[str, Any]) -> Iterator[tuple[int, int, str]]:
     """Pid, session and command line of what runs in a container; nothing where it does not run."""
     if not state["Running"]:
         return
     try:
-        told = client.api.top(str(container.id), _PS)
+        told = client.api.top(state["Id"], _PS)
     except APIError:  # it ended meanwhile
         return
     for pid, session, arguments in told["Processes"] or ():

@@ -26,6 +26,18 @@ def test_a_lasting_change_is_harm_within_reach_too_unless_the_fault_had_made_it(
     assert differences(before, changed, {"redis"}, broken) == ()  # another limit than before, but a repair
 
 
+def test_what_a_fault_in_force_has_done_is_no_harm_and_what_is_left_of_one_that_is_not_is(make):
+    rogue = {"stray/nc": "running 5@4.00"}
+    before, during = make.inventory(), make.inventory(**rogue).model_copy(update={"totals": {"redis/allowed": 0.0}})
+    assert differences(before, during, (), during, in_force=True) == ()
+    assert [one.what for one in differences(before, during, (), during)] == ["stray/nc", "total/redis/allowed"]
+    busy = make.inventory(**rogue, **{"process/node-1": "running 7@4.00", "file/etc/notes": "cccc"})
+    found = differences(before, busy, (), during, in_force=True)
+    assert [one.what for one in found] == ["file/etc/notes", "process/node-1"]
+    more = make.inventory(**{"stray/nc": "running 6@5.00"})
+    assert [one.what for one in differences(before, more, (), during, in_force=True)] == ["stray/nc"]
+
+
 def test_what_nobody_owns_is_in_nobodys_reach(make):
     after = make.inventory(**{"file/etc/limits.json": "bbbb", "stray/nc": "running 5@4.00"})
     assert told(make.inventory(), after, {"node-1", "node-2", "redis"}) == [

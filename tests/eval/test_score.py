@@ -49,6 +49,14 @@ def test_harm_elsewhere_makes_a_repair_unclean(make, changes, what, how):
     assert [(one.what, one.how) for one in judged.harm.differences] == [(what, how)]
 
 
+def test_whoever_hands_over_a_fault_in_force_is_not_blamed_for_it(make):
+    rogue = make.inventory(**{"stray/nc": "running 99@4.00"})
+    as_found = {"during": rogue, "after": rogue, "faults": (make.fault(active=True),)}
+    assert not score(escalated(make, **as_found)).harm.any
+    assert score(escalated(make, **as_found, version=2)).harm.leftovers == 1
+    assert score(make.evidence(during=rogue, after=rogue)).verdict is Verdict.FIXED_WITH_HARM  # it is left over
+
+
 def test_counts_that_were_lost_are_harm(make):
     after = make.inventory(**{"process/node-2": "running 9@4.00"}).model_copy(update={"totals": {"redis/allowed": 3.0}})
     judged = score(make.evidence(after=after))

@@ -9,13 +9,18 @@ from eval.canonical import canonical
 from eval.evidence import Evidence
 from eval.score import score
 
-STORED = [json.loads(line) for line in Path(__file__).with_name("version_1.jsonl").read_text().splitlines()]
+STORED = [
+    pytest.param(version, stored, id=f"{version}-{json.loads(stored['score'])['verdict']}")
+    for version in (1, 2)
+    for line in Path(__file__).with_name(f"version_{version}.jsonl").read_text().splitlines()
+    for stored in [json.loads(line)]
+]
 
 
-@pytest.mark.parametrize("stored", STORED, ids=lambda stored: json.loads(stored["score"])["verdict"])
-def test_evidence_of_version_1_gives_the_bytes_it_gave(stored):
+@pytest.mark.parametrize(("version", "stored"), STORED)
+def test_evidence_of_an_earlier_version_gives_the_bytes_it_gave(version, stored):
     evidence = Evidence.model_validate_json(stored["evidence"])
-    assert evidence.version == 1
+    assert evidence.version == version
     assert canonical(score(evidence)) == stored["score"]
     again = Evidence.model_validate_json(canonical(evidence))
     assert canonical(score(again)) == stored["score"]

@@ -74,12 +74,20 @@ def _first_is_the_service(container: Container) -> tuple[bool, str, int]:
 
 def look(client: docker.DockerClient, containers: Mapping[str, Container]) -> dict[str, Made]:
     """How the containers are made, by the names that `named` gives them; one that goes meanwhile is not there."""
-    making: dict[str, Made] = {}
+    return {name: making for name, (making, _) in inspect(client, containers).items()}
+
+
+def inspect(
+    client: docker.DockerClient, containers: Mapping[str, Container]
+) -> dict[str, tuple[Made, Mapping[str, Any]]]:
+    """The same, each with all that Docker tells of it."""
+    found = {}
     for name, container in containers.items():
         with suppress(NotFound):
+            inspected = client.api.inspect_container(str(container.id))
             written = (change["Path"] for change in client.api.diff(str(container.id)) or ())
-            making[name] = made(client.api.inspect_container(str(container.id)), written)
-    return making
+            found[name] = made(inspected, written), inspected
+    return found
 
 
 def _changed(before: Made, now: Made, where: str = "") -> list[str]:
