@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from operatorlab.subject import FaultKind
+from subjects.ratelimiter.procedure.agreed import settings
 from subjects.ratelimiter.procedure.picture import (
     LinkSeen,
     NodeSeen,
@@ -37,7 +38,7 @@ _REFUSALS = {
 def assess(picture: Picture) -> tuple[Trouble, ...]:
     """Everything that is wrong in `picture`, what others depend on first."""
     checks = (
-        *(_configurations, _shortages, _processes, _disconnected, _links),
+        *(_configurations, settings, _shortages, _processes, _disconnected, _links),
         *(_volume, _redis, _silent, _unready, _overrides, _other_limits),
     )
     return tuple(trouble for check in checks for trouble in check(picture))

@@ -34,13 +34,18 @@ def _nodes(picture: Picture) -> Looking:
         return picture
     answers = picture.redis is not None and picture.redis.answers
     printed = yield Step(
-        ask(picture.nodes, ("health", "ready")),
-        f"Redis {'answers PONG' if answers else 'does not answer'}. "
-        "Which nodes live (/health), and which can reach Redis through their links (/ready)?",
+        ask(picture.nodes, ("health", "ready", "api/config")),
+        f"Redis {'answers PONG' if answers else 'does not answer'}. Which nodes live (/health), which can reach Redis "
+        "through their links (/ready), and what were they told when they started (/api/config)?",
     )
     seen = reading.probes(printed.output)
     nodes = tuple(
-        replace(node, health=seen.get((node.name, "health")), ready=seen.get((node.name, "ready")))
+        replace(
+            node,
+            health=seen.get((node.name, "health")),
+            ready=seen.get((node.name, "ready")),
+            told=reading.json_object(_body(seen, node.name, "api/config")) or {},
+        )
         for node in picture.nodes
     )
     unseen = tuple(f"{node.name}: its probes printed nothing usable" for node in nodes if node.health is None)
@@ -54,14 +59,14 @@ def _limits(picture: Picture) -> Looking:
     names = ", ".join(node.name for node in ready)
     printed = yield Step(ask(ready, ("api/limits",)), f"Ready: {names}. Are the limits in force the declared ones?")
     answers = reading.probes(printed.output)
-    told = {node.name: reading.limits_of(node.name, _body(answers, node.name)) for node in ready}
+    told = {node.name: reading.limits_of(node.name, _body(answers, node.name, "api/limits")) for node in ready}
     unseen = tuple(f"{name}: its limits were not told" for name, one in told.items() if one is None)
     limits = tuple(one for one in told.values() if one)
     return replace(picture, limits=limits, unseen=(*picture.unseen, *unseen))
 
 
-def _body(answers: Mapping[tuple[str, str], ProbeSeen], node: str) -> str:
-    answer = answers.get((node, "api/limits"))
+def _body(answers: Mapping[tuple[str, str], ProbeSeen], node: str, path: str) -> str:
+    answer = answers.get((node, path))
     return answer.body if answer and answer.status == 200 else ""
 
 

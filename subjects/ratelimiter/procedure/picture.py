@@ -78,6 +78,9 @@ class NodeSeen:
     host: str = LOOPBACK
     redis_host: str = LOOPBACK
     lives_inside: bool | None = None  # asked inside of its container
+    path: str = ""  # of its file, where that can be written
+    file: Mapping[str, object] = field(default_factory=dict)
+    told: Mapping[str, object] = field(default_factory=dict)  # at its start, as it says itself
 
     @property
     def url(self) -> str:

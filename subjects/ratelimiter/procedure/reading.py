@@ -57,8 +57,8 @@ def json_object(text: str) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-def node(text: str) -> NodeSeen | None:
-    """A node's configuration file."""
+def node(text: str, path: str = "") -> NodeSeen | None:
+    """A node's configuration file; `path` is where it can be written."""
     told = json_object(text) or {}
     name, port, redis_port = told.get("name"), told.get("port"), told.get("redis_port")
     if not (isinstance(name, str) and re.fullmatch(r"[\w-]+", name)):
@@ -66,7 +66,7 @@ def node(text: str) -> NodeSeen | None:
     if not (isinstance(port, int) and isinstance(redis_port, int)):
         return None
     limits_file, redis_host = told.get("limits_file", "etc/limits.json"), told.get("redis_host", LOOPBACK)
-    return NodeSeen(name, port, redis_port, str(limits_file), redis_host=str(redis_host))
+    return NodeSeen(name, port, redis_port, str(limits_file), redis_host=str(redis_host), path=path, file=told)
 
 
 def link(path: str, text: str, applied: str) -> LinkSeen | None:

@@ -32,6 +32,10 @@ _WORDS: Mapping[Remedy, tuple[str, str]] = MappingProxyType(
             "Take back the override of this one key; the declared limit holds again.",
             "removed the override of the limit of {!r}",
         ),
+        Remedy.RECONFIGURE: (
+            "Write what is agreed into its file, leave the rest as it is, and start it with that.",
+            "set the configuration of {} right, and restarted it",
+        ),
         Remedy.CREATE: ("Make it from compose.yaml, and touch nothing else.", "made the container of {} again"),
         Remedy.CONNECT: ("Connect it again, under the name that others look for.", "connected {} to its network"),
         Remedy.LIFT: ("Give it back what is declared; it goes on meanwhile.", "gave {} back its declared limits"),

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from operatorlab.procedure import Step
 from subjects.ratelimiter.procedure import reading
+from subjects.ratelimiter.procedure.agreed import corrected
 from subjects.ratelimiter.procedure.picture import Picture, RedisSeen
 from subjects.ratelimiter.procedure.trouble import Remedy, Trouble
 from subjects.ratelimiter.procedure.ways import Command, Looking, clear_limit, frozen, held, standing
@@ -32,6 +33,7 @@ class Supervised:
                 Remedy.OPEN_LINK: _open_link,
                 Remedy.REREAD_LINK: lambda trouble, picture: _reread(trouble.where, picture),
                 Remedy.CLEAR_LIMIT: clear_limit,
+                Remedy.RECONFIGURE: _reconfigure,
             }
         )
 
@@ -58,7 +60,7 @@ class Supervised:
             "which ports to ask, and does a rule hold traffic back?",
         )
         files = reading.sections(printed.output)
-        nodes = {path: reading.node(text) for path, text in files.items() if path.startswith("etc/node-")}
+        nodes = {path: reading.node(text, path) for path, text in files.items() if path.startswith("etc/node-")}
         links = {
             path: reading.link(path, text, files.get(f"data/{reading.stem(path)}/applied.json", ""))
             for path, text in files.items()
@@ -108,5 +110,17 @@ def _reread(link: str, picture: Picture) -> str:
 
 def _open_link(trouble: Trouble, picture: Picture) -> str:
     link = next(link for link in picture.links if link.name == trouble.where)
-    path, rule = shlex.quote(link.path), shlex.quote(json.dumps(link.opened))
-    return f"printf '%s\\n' {rule} >{path}.new && mv {path}.new {path} && {_reread(link.name, picture)}"
+    return f"{_write(link.path, link.opened)} && {_reread(link.name, picture)}"
+
+
+def _reconfigure(trouble: Trouble, picture: Picture) -> str:
+    node = next(node for node in picture.nodes if node.name == trouble.where)
+    process = picture.process(node.name)
+    restart = _control("restart", process.handle if process else node.name)
+    return f"{_write(node.path, corrected(node, picture))} && {restart}"
+
+
+def _write(path: str, content: Mapping[str, object]) -> str:
+    """Write a JSON file, all of it or nothing."""
+    name, text = shlex.quote(path), shlex.quote(json.dumps(content, indent=2))
+    return f"printf '%s\\n' {text} >{name}.new && mv {name}.new {name}"

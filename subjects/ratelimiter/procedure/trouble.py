@@ -17,6 +17,7 @@ class Remedy(Enum):
     OPEN_LINK = "let the link pass everything again"
     REREAD_LINK = "let the link read its rule again"
     CLEAR_LIMIT = "go back to the declared limit"
+    RECONFIGURE = "give the node the settings that are agreed, and start it with them"
     CREATE = "make the missing container again"
     CONNECT = "put the container on its network again"
     LIFT = "give the container what it is declared to have"

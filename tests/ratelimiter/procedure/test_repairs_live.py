@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
+import pytest
 
 from operatorlab.subject import MemberState
 
@@ -139,6 +142,42 @@ async def test_a_node_that_dies_at_start_is_escalated_with_what_its_log_says(liv
     assert played.acted == ["supervisorctl start node-2"], "once, not again and again"
     assert (played.conclusion.outcome, played.conclusion.blamed) == ("escalated", ("node-2",))
     assert "bad configuration: etc/limit.json: No such file" in played.conclusion.mechanism
+
+
+@pytest.mark.parametrize(("wrong", "kind"), [
+    ({"cache_s": 10.0, "on_redis_error": "allow"}, "misconfiguration"),
+    ({"limits_file": "etc/other.json"}, "bad_rollout"),
+])  # fmt: skip
+async def test_a_node_that_was_told_what_nobody_agreed_on_gets_its_file_back_and_is_restarted(
+    live, play, ticket, wrong, kind
+):
+    file = live.root / "etc/node-2.json"
+    before = file.read_text()
+    (live.root / "etc/other.json").write_text((live.root / "etc/limits.json").read_text())
+    file.write_text(json.dumps(json.loads(before) | wrong))
+    await live.stop("node-2")
+    await live.start("node-2")
+    played = await play(live, ticket("counter_drift", "node-2"))
+    (command,) = [command for command in played.acted if not command.startswith("for i in")]
+    assert command.endswith("supervisorctl restart node-2")
+    said = played.conclusion
+    assert (said.outcome, said.blamed, said.kind) == ("resolved", ("node-2",), kind)
+    assert all(name in said.mechanism for name in wrong)
+    assert file.read_text() == before
+    assert await _ready(live, "node-2")
+
+
+async def test_of_a_rollout_that_went_half_way_the_one_that_is_right_is_left_alone(live, play, ticket):
+    before = (live.root / "etc/node-3.json").read_text()
+    for node in ("node-1", "node-2"):
+        file = live.root / f"etc/{node}.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"redis_db": 2}))
+        await live.stop(node)
+        await live.start(node)
+    played = await play(live, ticket("counter_drift", "node-1"))
+    assert (played.conclusion.outcome, played.conclusion.blamed) == ("resolved", ("node-1", "node-2"))
+    assert (live.root / "etc/node-3.json").read_text() == before
+    assert not any("node-3" in command for command in played.acted if "restart" in command)
 
 
 async def test_redis_that_became_a_replica_is_escalated_untouched(live, play, ticket):

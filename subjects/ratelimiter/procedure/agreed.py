@@ -1,0 +1,44 @@
+"""What a node was told at its start, against what all were to be told.
+
+What is agreed is what a node does that is told nothing else, and it is in the briefing. What others do proves nothing:
+of a rollout that went half way, the one node that is right is the odd one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from operatorlab.subject import FaultKind
+from subjects.ratelimiter.procedure.picture import NodeSeen, Picture
+from subjects.ratelimiter.procedure.trouble import Remedy, Trouble
+from subjects.ratelimiter.service.config import NodeConfig
+
+_ITS_OWN = frozenset({"name", "host", "port", "redis_host", "redis_port"})
+AGREED: Mapping[str, object] = {
+    name: value
+    for name, field in NodeConfig.model_fields.items()
+    if name not in _ITS_OWN
+    for value in [str(field.default) if name == "limits_file" else field.default]
+}
+
+
+def settings(picture: Picture) -> Iterator[Trouble]:
+    """Nodes that were started with what nobody agreed on."""
+    for node in picture.nodes:
+        wrong = {name: node.told[name] for name, right in AGREED.items() if node.told.get(name, right) != right}
+        if not wrong:
+            continue
+        said = ", ".join(f"{name} {json.dumps(value)}" for name, value in wrong.items())
+        right = ", ".join(f"{name} {json.dumps(AGREED[name])}" for name in wrong)
+        kind = FaultKind.BAD_ROLLOUT if "limits_file" in wrong else FaultKind.MISCONFIGURATION
+        remedy = Remedy.RECONFIGURE if node.file else Remedy.NONE
+        mechanism = f"{node.name} was started with {said}, where {right} is agreed"
+        yield Trouble(node.name, kind, mechanism, f"/api/config of {node.name} says {said}", remedy, node.name)
+
+
+def corrected(node: NodeSeen, picture: Picture) -> dict[str, object]:
+    """Its file with what is agreed in place of what is not; gone is what no other node's file says anything of."""
+    elsewhere = {name for one in picture.nodes if one.name != node.name for name in one.file}
+    agreed = {name: AGREED.get(name, value) for name, value in node.file.items()}
+    return {name: right for name, right in agreed.items() if right == node.file[name] or name in elsewhere}
