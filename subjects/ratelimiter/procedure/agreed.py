@@ -29,7 +29,7 @@ def settings(picture: Picture) -> Iterator[Trouble]:
         wrong = {name: node.told[name] for name, right in AGREED.items() if node.told.get(name, right) != right}
         if not wrong:
             continue
-        said = ", ".join(f"{name} {json.dumps(value)}" for name, value in wrong.items())
+        said = ", ".join(f"{name} {json.dumps(value)[:80]}" for name, value in wrong.items())
         right = ", ".join(f"{name} {json.dumps(AGREED[name])}" for name in wrong)
         kind = FaultKind.BAD_ROLLOUT if "limits_file" in wrong else FaultKind.MISCONFIGURATION
         remedy = Remedy.RECONFIGURE if node.file else Remedy.NONE
