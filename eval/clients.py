@@ -19,7 +19,7 @@ class Clients(Record):
     """Shares are of requests that got no answer; None where there were too few requests to tell."""
 
     share_before: float | None
-    """From the injection to the first command."""
+    """From the latest injection before it to the first command."""
     share_after: float | None
     """From the first command to the hold window."""
     errors_after: int
@@ -32,10 +32,9 @@ def clients_of(evidence: Evidence) -> Clients:
     """Count what the samples tell."""
     times = evidence.times
     end = (times.held or times.ended).mono
-    begin = times.injected or times.healthy or times.started
     command = times.command.mono if times.command else end
     hold = end - evidence.trial.timing.hold_s
-    before = _share(_within(evidence.samples, begin.mono, command))
+    before = _share(_within(evidence.samples, _whole_since(evidence, command), command))
     acting = list(_within(evidence.samples, command, max(command, hold)))
     after = _share(acting)
     calm = _share(_within(evidence.samples, hold, end), enough=1)
@@ -46,6 +45,15 @@ def clients_of(evidence: Evidence) -> Clients:
         slo_back=None if calm is None or evidence.window is None else calm <= SLO,
         hurt=after is not None and before is not None and after > before + _CLEARLY,
     )
+
+
+def _whole_since(evidence: Evidence, command: float) -> float:
+    """Since when the trouble that the operator found was whole: what comes in parts hurts little at first."""
+    times = evidence.times
+    first = (times.injected or times.healthy or times.started).mono
+    if evidence.version < 3:
+        return first
+    return max((fault.injected.mono for fault in evidence.faults if fault.injected.mono < command), default=first)
 
 
 def unrecorded(evidence: Evidence) -> dict[str, int]:

@@ -106,6 +106,14 @@ def test_clients_who_fare_clearly_worse_while_the_operator_acts_are_harm(make):
     assert judged.harm.errors_after == 90
 
 
+def test_trouble_that_comes_in_parts_is_measured_from_when_it_was_whole(make):
+    first = make.fault()
+    later = make.fault(name="node_hang", target="node-1", injected=first.injected.model_copy(update={"mono": 3.0}))
+    growing = {"faults": (first, later), "samples": make.samples(0, 0, 0, 24, 20, 20, 20, 0)}
+    assert not score(make.evidence(**growing)).harm.clients_hurt
+    assert score(make.evidence(**growing, version=2)).harm.clients_hurt
+
+
 def test_what_healed_while_nobody_acted_is_nobodys_repair(make):
     looked = make.session(make.command("supervisorctl status"))
     assert verdict(make.evidence(sessions=(looked,))) is Verdict.CORRECTLY_LEFT_ALONE
