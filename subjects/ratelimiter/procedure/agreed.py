@@ -14,13 +14,8 @@ from subjects.ratelimiter.procedure.picture import NodeSeen, Picture
 from subjects.ratelimiter.procedure.trouble import Remedy, Trouble
 from subjects.ratelimiter.service.config import NodeConfig
 
-_ITS_OWN = frozenset({"name", "host", "port", "redis_host", "redis_port"})
-AGREED: Mapping[str, object] = {
-    name: value
-    for name, field in NodeConfig.model_fields.items()
-    if name not in _ITS_OWN
-    for value in [str(field.default) if name == "limits_file" else field.default]
-}
+_ITS_OWN = {"name", "host", "port", "redis_host", "redis_port"}
+AGREED: Mapping[str, object] = NodeConfig(name="any", port=1, redis_port=1).model_dump(mode="json", exclude=_ITS_OWN)
 
 
 def settings(picture: Picture) -> Iterator[Trouble]:
@@ -32,7 +27,7 @@ def settings(picture: Picture) -> Iterator[Trouble]:
         said = ", ".join(f"{name} {json.dumps(value)[:80]}" for name, value in wrong.items())
         right = ", ".join(f"{name} {json.dumps(AGREED[name])}" for name in wrong)
         kind = FaultKind.BAD_ROLLOUT if "limits_file" in wrong else FaultKind.MISCONFIGURATION
-        remedy = Remedy.RECONFIGURE if node.file else Remedy.NONE
+        remedy = Remedy.RECONFIGURE if node.path else Remedy.NONE
         mechanism = f"{node.name} was started with {said}, where {right} is agreed"
         yield Trouble(node.name, kind, mechanism, f"/api/config of {node.name} says {said}", remedy, node.name)
 

@@ -16,8 +16,9 @@ from operatorlab.procedure import Printed
 from operatorlab.subject import FaultKind
 from subjects.ratelimiter.procedure import diagnose, docker
 from subjects.ratelimiter.procedure.assess import assess
-from subjects.ratelimiter.procedure.contained import _all_at_once
+from subjects.ratelimiter.procedure.contained import Contained, _all_at_once
 from subjects.ratelimiter.procedure.picture import NodeSeen, Picture, ProbeSeen, RedisSeen, Resource, Share
+from subjects.ratelimiter.procedure.trouble import Remedy
 
 _ROW = "{} /{} {} exit={} oom=false cpus=1000000000 quota=0/0 memory=201326592 networks={}"
 _NAMES = ("redis", "node-1", "node-2", "link-node-1", "prometheus")
@@ -137,6 +138,14 @@ def test_a_redis_that_is_silent_towards_us_and_serves_the_nodes_is_well():
     assert "redis" not in seen(200, "")
     assert "redis" in seen(503, "")
     assert "redis" in seen(200, "NOAUTH Authentication required.")
+
+
+def test_settings_in_an_image_are_nobodys_to_change_and_are_handed_over():
+    node = NodeSeen("node-1", 8000, 6379, "", file={"name": "node-1"}, told={"cache_s": 10.0, "clock": "redis"})
+    (trouble,) = assess(Picture(nodes=(node,)))
+    assert (trouble.component, trouble.remedy) == ("node-1", Remedy.NONE)
+    assert "cache_s 10.0, where cache_s 0.0 is agreed" in trouble.mechanism
+    assert not set(Contained().commands) & {Remedy.RECONFIGURE}
 
 
 def test_only_what_redis_did_not_write_may_be_removed():
