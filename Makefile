@@ -55,7 +55,7 @@ test-slow: $(VENV)/.dev  ## Run the slow tests: soak, JupyterLab in a browser, m
 	@$(BIN)/python -m pytest -m "slow and not minutes and not every_fault"
 
 .PHONY: test-containers
-test-containers: $(VENV)/.dev images  ## Run the tests that run labs of containers for minutes (three quarters of an hour)
+test-containers: $(VENV)/.dev images  ## Run the tests that run labs of containers for minutes (an hour)
 	@$(BIN)/python -m pytest -m minutes
 
 .PHONY: test-faults
