@@ -6,12 +6,13 @@ import json
 import string
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from operatorlab.audit import AuditStore, ModelCall, redact
@@ -81,19 +82,31 @@ def test_a_planted_secret_is_hidden(place: str, secret: str, before: str, after:
 )
 @settings(max_examples=25, deadline=None)
 def test_no_planted_secret_is_in_the_bytes_of_the_file(planted: list[tuple[str, str]], literal: str) -> None:
+    assume(literal.strip().encode() not in _own_words())
     text = "\n".join(_PLACES[place](secret) for place, secret in planted) + "\n| " + literal
+    stored = _stored(text, literal)
+    secrets = {literal.strip(), json.dumps(literal.strip())[1:-1], quote(literal.strip())}
+    secrets |= {secret for place, secret in planted if place != "aws key id"}
+    assert [secret for secret in secrets if secret.encode() in stored] == []
+
+
+@cache
+def _own_words() -> bytes:
+    """What a file holds that nobody has told anything: a secret that reads like `fault.memo` is found in any."""
+    return _stored("x", "")
+
+
+def _stored(text: str, literal: str) -> bytes:
+    """The bytes of the files after `text` was said everywhere; `literal` is a secret of the environment."""
     with (
         TemporaryDirectory() as folder,
         AuditStore(Path(folder) / "audit.db", environment={"X_TOKEN": literal}) as store,
     ):
         _say_everywhere(store, text)
+        assert store.verify().ok
         names = sorted(file.name for file in Path(folder).iterdir())
         assert names == ["audit.db", "audit.db-shm", "audit.db-wal"]
-        stored = b"".join((Path(folder) / name).read_bytes() for name in names)
-        secrets = {literal.strip(), json.dumps(literal.strip())[1:-1], quote(literal.strip())}
-        secrets |= {secret for place, secret in planted if place != "aws key id"}
-        assert [secret for secret in secrets if secret.encode() in stored] == []
-        assert store.verify().ok
+        return b"".join((Path(folder) / name).read_bytes() for name in names)
 
 
 def _say_everywhere(store: AuditStore, text: str) -> None:
