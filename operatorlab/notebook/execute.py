@@ -93,6 +93,8 @@ def execute(job: Job) -> bool:
 def main() -> int:
     """Read the job, watch the launcher, execute."""
     job = Job.model_validate_json(sys.stdin.buffer.readline())
+    # Whatever a script runs in the background ignores SIGINT, and so do the children of that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_interrupt_when_alone, daemon=True).start()
     return 0 if execute(job) else 1
 

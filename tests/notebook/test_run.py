@@ -112,18 +112,19 @@ async def test_a_signal_in_the_middle_leaves_no_process(write_notebook, lab_home
     assert marked(next((lab_home / "runs").iterdir()).name) == []
 
 
-async def test_a_killed_launcher_takes_the_notebook_with_it(write_notebook, lab_home, tmp_path):
-    process = await launch(write_notebook(WAIT), "--no-report")
+@pytest.mark.parametrize("before", [(), ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")], ids=["usual", "in a script"])
+async def test_a_killed_launcher_takes_the_notebook_with_it(write_notebook, lab_home, tmp_path, before):
+    process = await launch(write_notebook(WAIT), "--no-report", before=before)
     await appeared(tmp_path / "up")
     run = next((lab_home / "runs").iterdir()).name
     kernels = [psutil.Process(pid) for pid in marked(run) if "ipykernel" in " ".join(psutil.Process(pid).cmdline())]
     assert len(kernels) == 1
     process.kill()
-    await process.wait()
     gone, _ = await asyncio.to_thread(psutil.wait_procs, kernels, 20)
-    assert gone == kernels
     for pid in marked(run):  # the child process of the cell: nobody is left to end it but its own parent
         psutil.Process(pid).kill()
+    await process.communicate()  # until nobody holds its pipes any more
+    assert gone == kernels
 
 
 @pytest.mark.parametrize(
@@ -153,8 +154,8 @@ def test_the_command_line_says_where_everything_is(write_notebook, lab_home, tmp
     assert "cell 1/" in done.stderr
 
 
-async def launch(notebook, *options):
-    command = [sys.executable, "-m", "operatorlab", "run", str(notebook), *options]
+async def launch(notebook, *options, before=()):
+    command = [*before, sys.executable, "-m", "operatorlab", "run", str(notebook), *options]
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=os.environ)
 
