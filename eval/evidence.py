@@ -311,7 +311,8 @@ class Host(Record):
 class Evidence(Record):
     """All of one trial. Version 2 says with what an operator went to work, and may have a duplicate and orders.
 
-    Of version 3, what a fault in force has done is nobody's harm. Evidence of an earlier one is judged as it ever was.
+    Of version 3, what a fault in force has done is nobody's harm, and what clients suffered before anybody came counts
+    from when the trouble was whole. Evidence of an earlier one is judged as it ever was.
     """
 
     version: Literal[1, 2, 3] = 3
@@ -339,6 +340,6 @@ class Evidence(Record):
     broken_before: tuple[str, ...] = ()
     """Fingerprints that were broken when the operator began."""
     down_before: tuple[str, ...] = ()
-    """Members that were not up when the operator began."""
+    """Members that were not alive when the operator began."""
     chain: str | None = None
     """The head of the trial's audit, as `operatorlab audit verify --head` takes it; None if the chain is broken."""

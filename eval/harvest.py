@@ -71,13 +71,16 @@ def reported_in(store: AuditStore) -> Moment | None:
     """When an operator first handed an incident back, with whatever claim."""
     kinds = "('ticket.claimed', 'ticket.escalated', 'ticket.released')"
     sql = f"select at as done_at, mono as done_mono from events where kind in {kinds} and session is not null"  # noqa: S608
-    rows = store.rows(f"{sql} order by seq limit 1")
-    return _moment(rows[0], "done") if rows else None
+    return _first(store, f"{sql} order by seq limit 1")
 
 
 def worked_until(store: AuditStore) -> Moment | None:
     """When the last command of any operator ended."""
-    sql = "select at as done_at, mono as done_mono from events where kind = 'command.ended' order by seq desc limit 1"
+    sql = "select at as done_at, mono as done_mono from events where kind = 'command.ended'"
+    return _first(store, f"{sql} order by seq desc limit 1")
+
+
+def _first(store: AuditStore, sql: str) -> Moment | None:
     rows = store.rows(sql)
     return _moment(rows[0], "done") if rows else None
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import platform
 from collections.abc import Callable
@@ -175,7 +176,7 @@ class _Course:
         self.tell("hold")
         in_force = await self.breaking.check(lab)
         worked = harvest.worked_until(self.store)
-        idle_s = SystemClock().now().monotonic - worked.mono if worked else None
+        idle_s = SystemClock().now().monotonic - worked.mono if worked else math.inf
         spare_s = patience_s(in_force=in_force, idle_s=idle_s)
         window = self.notes.window = await watch_window(lab, self.trial.timing.hold_s, spare_s)
         self.notes.mark("held")

@@ -29,11 +29,9 @@ def down(lab: Lab) -> tuple[str, ...]:
     return _sorted(_down(lab.monitor.latest))
 
 
-def patience_s(*, in_force: bool, idle_s: float | None) -> float:
-    """Of a hold window that begins now, `idle_s` seconds after the operator's last command (None: it had none)."""
-    if not in_force:
-        return PATIENCE_S
-    return max(PATIENCE_IN_FORCE_S, PATIENCE_S - idle_s) if idle_s is not None else PATIENCE_IN_FORCE_S
+def patience_s(*, in_force: bool, idle_s: float) -> float:
+    """Of a hold window that begins now, `idle_s` seconds after the operator's last command (inf: it had none)."""
+    return max(PATIENCE_IN_FORCE_S, PATIENCE_S - idle_s) if in_force else PATIENCE_S
 
 
 async def watch_window(lab: Lab, hold_s: float, spare_s: float) -> Window:

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,11 @@ def some(names: Iterable[tuple[Any, ...]]) -> list[Any]:
     return [pytest.param(*one, id=one[0], marks=() if one[0] in AT_ONCE else pytest.mark.slow) for one in names]
 
 
-QUICK = (*AT_ONCE, "limit_misconfigured", "metrics_dead", "node_hang", "redis_crash")
+QUICK = {(PROCESSES, name) for name in (*AT_ONCE, "limit_misconfigured", "metrics_dead", "node_hang", "redis_crash")}
 EVERYWHERE = [
-    pytest.param(deployment, name, id=f"{deployment}-{name}", marks=() if quick else pytest.mark.slow)
-    for deployment in (PROCESSES, COMPOSE)
-    for name in REPAIRED
-    for quick in [deployment == PROCESSES and name in QUICK]
-    if deployment in FAULTS[name].deployments
+    pytest.param(*one, id="-".join(one), marks=() if one in QUICK else pytest.mark.slow)
+    for one in product((PROCESSES, COMPOSE), REPAIRED)
+    if one[0] in FAULTS[one[1]].deployments
 ]
 
 

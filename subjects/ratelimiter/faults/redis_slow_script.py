@@ -19,7 +19,6 @@ class RedisSlowScript(RogueClient):
     name = "redis_slow_script"
     summary = f"a client that nobody asked for keeps Redis busy with scripts of {_BUSY_MS} ms each"
     expected = ("high_latency",)
-    also = ("high_latency",)  # of a node, where not every node is known to be slow yet
 
     def argv(self, port: int) -> tuple[str, ...]:
         """It runs the script for ever."""
