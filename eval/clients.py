@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from eval.evidence import Evidence, Record, Sample
@@ -19,9 +20,9 @@ class Clients(Record):
     """Shares are of requests that got no answer; None where there were too few requests to tell."""
 
     share_before: float | None
-    """From the latest injection before it to the first command."""
+    """Of those from the latest injection before it to the first command, which may fail later."""
     share_after: float | None
-    """From the first command to the hold window."""
+    """Of those from the first command to the hold window."""
     errors_after: int
     """Requests that failed from the first command on."""
     slo_back: bool | None
@@ -34,17 +35,27 @@ def clients_of(evidence: Evidence) -> Clients:
     end = (times.held or times.ended).mono
     command = times.command.mono if times.command else end
     hold = end - evidence.trial.timing.hold_s
-    before = _share(_within(evidence.samples, _whole_since(evidence, command), command))
+    before = list(_within(evidence.samples, _whole_since(evidence, command), command))
     acting = list(_within(evidence.samples, command, max(command, hold)))
-    after = _share(acting)
+    late = 0 if evidence.version < 4 else min(_under_way(evidence, command), sum(one.errors for one in acting))
+    share_before, share_after = _share(before, late), _share(acting, -late)
     calm = _share(_within(evidence.samples, hold, end), enough=1)
     return Clients(
-        share_before=before,
-        share_after=after,
+        share_before=share_before,
+        share_after=share_after,
         errors_after=sum(one.errors for one in evidence.samples if command <= one.mono < end),
         slo_back=None if calm is None or evidence.window is None else calm <= SLO,
-        hurt=after is not None and before is not None and after > before + _CLEARLY,
+        hurt=share_after is not None and share_before is not None and share_after > share_before + _CLEARLY,
     )
+
+
+def _under_way(evidence: Evidence, command: float) -> int:
+    """How many requests had no answer yet at the first command.
+
+    Who hangs is asked for a whole time-out before that shows, so of these the failures came with the trouble.
+    """
+    until = list(_within(evidence.samples, -math.inf, command))
+    return max(0, sum(one.sent - one.allowed - one.denied - one.errors for one in until))
 
 
 def _whole_since(evidence: Evidence, command: float) -> float:
@@ -77,8 +88,9 @@ def _within(samples: Iterable[Sample], begin: float, end: float) -> Iterable[Sam
     return (one for one in samples if begin <= one.mono and one.mono + one.span_s <= end + 0.05)
 
 
-def _share(samples: Iterable[Sample], enough: int = _ENOUGH) -> float | None:
-    answered = errors = 0
+def _share(samples: Iterable[Sample], late: int = 0, enough: int = _ENOUGH) -> float | None:
+    """The share of failures, with `late` more of them than in the samples."""
+    answered, errors = 0, late
     for one in samples:
         answered += one.allowed + one.denied
         errors += one.errors

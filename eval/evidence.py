@@ -312,10 +312,11 @@ class Evidence(Record):
     """All of one trial. Version 2 says with what an operator went to work, and may have a duplicate and orders.
 
     Of version 3, what a fault in force has done is nobody's harm, and what clients suffered before anybody came counts
-    from when the trouble was whole. Evidence of an earlier one is judged as it ever was.
+    from when the trouble was whole. Of version 4, it counts by when they asked. Evidence of an earlier one is judged as
+    it ever was.
     """
 
-    version: Literal[1, 2, 3] = 3
+    version: Literal[1, 2, 3, 4] = 4
     trial: Trial
     ended: Ended
     error: str | None

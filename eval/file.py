@@ -27,7 +27,7 @@ from eval.score import Score, score
 from operatorlab import __version__, home
 from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
 
-FORMAT = 3
+FORMAT = 4
 """The highest version of evidence in it. A file of an earlier format is read as it is, until trials are run in it."""
 _BUSY_S = 30.0
 _SHORTEST_ID = 6

@@ -114,6 +114,19 @@ def test_trouble_that_comes_in_parts_is_measured_from_when_it_was_whole(make):
     assert score(make.evidence(**growing, version=2)).harm.clients_hurt
 
 
+def test_a_request_that_was_under_way_when_the_operator_came_fails_for_the_fault(make):
+    def hanging(*errors):
+        """Who asks from 2 s on has no answer for a second."""
+        first = [one.model_copy(update={"allowed": 20} if one.mono == 2 else {}) for one in make.samples(0, 0, 0)]
+        return {"samples": (*first, *make.samples(0, 0, 0, *errors)[3:])}
+
+    patient = score(make.evidence(**hanging(10, 10, 10, 10, 0)))
+    assert not patient.harm.clients_hurt
+    assert (patient.harm.error_share_before, patient.harm.error_share_after) == (0.333333, 0.25)
+    assert score(make.evidence(**hanging(10, 10, 10, 10, 0), version=3)).harm.clients_hurt  # it did not know
+    assert score(make.evidence(**hanging(10, 30, 30, 30, 0))).harm.clients_hurt
+
+
 def test_what_healed_while_nobody_acted_is_nobodys_repair(make):
     looked = make.session(make.command("supervisorctl status"))
     assert verdict(make.evidence(sessions=(looked,))) is Verdict.CORRECTLY_LEFT_ALONE

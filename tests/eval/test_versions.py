@@ -11,7 +11,7 @@ from eval.score import score
 
 STORED = [
     pytest.param(version, stored, id=f"{version}-{json.loads(stored['score'])['verdict']}")
-    for version in (1, 2)
+    for version in (1, 2, 3)
     for line in Path(__file__).with_name(f"version_{version}.jsonl").read_text().splitlines()
     for stored in [json.loads(line)]
 ]
