@@ -1,11 +1,14 @@
-"""A bench: one warm lab on which trials run one after the other, each on a system proven to be as new.
+"""A bench: warm labs on which trials run one after the other, each on a system proven to be as new.
 
 Bringing a lab up costs about as much as making it new again, but supervisord and the boundary are kept by a reset, and
-so is the baseline that freshness is proven against.
+so is the baseline that freshness is proven against. With a spare lab no trial waits for a reset: one lab is made new
+while a trial runs on the other.
 """
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -18,17 +21,27 @@ from operatorlab.errors import OperatorLabError
 from operatorlab.registry import find_subject
 
 
-class Bench:
-    """Keeps one lab of `subject` between trials. Leaving the context takes it down."""
+@dataclass(frozen=True)
+class _Warm:
+    """A lab, what it held when it came up, and why it cannot be used again, if it cannot."""
 
-    def __init__(self, subject: str, deployment: str) -> None:
+    deployment: LabDeployment
+    pristine: Inventory
+    spoilt: tuple[str, ...] = ()
+
+
+class Bench:
+    """Keeps one lab of `subject` between trials, or two with `spare`. Leaving the context takes them down."""
+
+    def __init__(self, subject: str, deployment: str, *, spare: bool = False) -> None:
         self.subject = find_subject(subject)
         self.kind = deployment
-        self._deployment: LabDeployment | None = None
-        self._pristine: Inventory | None = None
+        self._spare = spare
+        self._used: _Warm | None = None
+        self._next: asyncio.Task[_Warm] | None = None
 
     def __repr__(self) -> str:
-        return f"<Bench for {self.subject.name}: {self._deployment or 'no lab yet'}>"
+        return f"<Bench for {self.subject.name}: {self._used.deployment if self._used else 'no lab yet'}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -36,32 +49,45 @@ class Bench:
     async def __aexit__(
         self, kind: type[BaseException] | None, trouble: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.wait({self._next})
+            if not self._next.cancelled() and not self._next.exception():
+                await self._next.result().deployment.down()
         await self.discard()
 
     async def fresh(self) -> tuple[LabDeployment, tuple[str, ...]]:
         """A lab as new, and what made an earlier one be thrown away for not being so; empty most of the time."""
-        found: tuple[str, ...] = ()
-        if self._deployment is not None:
-            found = await self._renewed(self._deployment)
-            if found:
-                await self.discard()
-        if self._deployment is None:
-            self._deployment = await bring_up(self.kind, self.subject)
-            self._pristine = await take(self._deployment)
-        self._deployment.folder.joinpath("clients.jsonl").unlink(missing_ok=True)
-        return self._deployment, found
+        used, self._used = self._used, None
+        coming, self._next = self._next, asyncio.create_task(_renewed(used)) if used else None
+        if not self._spare:
+            coming, self._next = self._next, None
+        self._used = warm = await (coming or self._new())
+        found = warm.spoilt or stale(warm.pristine, await take(warm.deployment))
+        if found:
+            await self.discard()
+            self._used = warm = await self._new()
+        warm.deployment.folder.joinpath("clients.jsonl").unlink(missing_ok=True)
+        return warm.deployment, found
 
-    async def _renewed(self, deployment: LabDeployment) -> tuple[str, ...]:
-        """Reset it; what is left of its life before."""
-        try:
-            await deployment.reset()
-        except (OperatorLabError, OSError) as trouble:
-            return (f"the reset failed: {trouble}",)
-        assert self._pristine is not None
-        return stale(self._pristine, await take(deployment))
+    async def _new(self) -> _Warm:
+        deployment = await bring_up(self.kind, self.subject)
+        return _Warm(deployment, await take(deployment))
 
     async def discard(self) -> None:
-        """Take the lab down; the next trial brings up another."""
-        deployment, self._deployment = self._deployment, None
-        if deployment is not None:
-            await deployment.down()
+        """Take the lab in use down; the next trial has another."""
+        used, self._used = self._used, None
+        if used is not None:
+            await used.deployment.down()
+
+
+async def _renewed(used: _Warm) -> _Warm:
+    """Make it new again. One that is given up while that is done is taken down."""
+    try:
+        await used.deployment.reset()
+    except (OperatorLabError, OSError) as trouble:
+        return _Warm(used.deployment, used.pristine, (f"the reset failed: {trouble}",))
+    except BaseException:
+        await asyncio.shield(used.deployment.down())
+        raise
+    return used

@@ -21,6 +21,7 @@ from typing import BinaryIO
 from eval.bench import Bench
 from eval.evidence import Trial
 from eval.trial import run_trial
+from operatorlab.subject import PROCESSES
 
 _LONGEST_LINE = 1 << 24
 
@@ -38,7 +39,9 @@ async def serve(answers: BinaryIO) -> None:
             asked = json.loads(line)
             trial = Trial.model_validate(asked["trial"])
             if bench is None:
-                bench = await stack.enter_async_context(Bench(trial.scenario.subject, trial.scenario.deployment))
+                deployment = trial.scenario.deployment
+                bench = Bench(trial.scenario.subject, deployment, spare=deployment == PROCESSES)
+                await stack.enter_async_context(bench)
             following = asyncio.create_task(reader.readline())
             await _one(trial, bench, Path(asked["audit"]), answers, following)
             line = await following
