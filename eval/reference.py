@@ -32,4 +32,5 @@ def _fixing(faults: Sequence[Fault], commands: Sequence[str], outcome: str) -> G
         mechanism="; ".join(truth.mechanism for truth in truths) or "nothing was broken",
         confidence=1.0,
         changed=tuple(commands),
+        spread=tuple(hop for truth in truths for hop in truth.spread),
     )

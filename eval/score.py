@@ -61,6 +61,8 @@ class Diagnosis(Record):
     recall: float | None = None
     f1: float | None = None
     kind_right: bool | None = None
+    spread_f1: float | None = None
+    """Of the pairs (cause, effect) the report says the trouble went by; None where the ground truth has none."""
 
 
 class Repair(Record):
@@ -124,7 +126,10 @@ class Score(Record):
     def _of_its_version(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what its version did not have: the same evidence gives the same bytes for ever."""
         later = _SINCE_2 if self.version < 2 else frozenset()
-        return {name: value for name, value in whole(self).items() if name not in later}
+        judged = {name: value for name, value in whole(self).items() if name not in later}
+        if self.version < 4:
+            del judged["diagnosis"]["spread_f1"]
+        return judged
 
 
 _SINCE_2 = frozenset({"orders"})
@@ -258,14 +263,22 @@ def _diagnosis(evidence: Evidence) -> Diagnosis:
     if report is None or not evidence.faults or evidence.trial.scenario.is_control:
         return Diagnosis()
     truth, blamed = _reach(evidence), frozenset(report.blamed)
-    right = len(truth & blamed)
-    precision = right / len(blamed) if blamed else 0.0
-    recall = right / len(truth)
-    f1 = 2 * precision * recall / (precision + recall) if right else 0.0
+    precision, recall, f1 = _overlap(truth, blamed)
+    spread = frozenset(hop for fault in evidence.faults for hop in fault.truth.spread)
     return Diagnosis(
-        exact=truth == blamed, partial=right > 0, precision=round(precision, 6), recall=round(recall, 6),
-        f1=round(f1, 6), kind_right=report.kind in {fault.truth.kind for fault in evidence.faults},
+        exact=truth == blamed, partial=f1 > 0, precision=precision, recall=recall, f1=f1,
+        kind_right=report.kind in {fault.truth.kind for fault in evidence.faults},
+        spread_f1=_overlap(spread, frozenset((hop.cause, hop.effect) for hop in report.spread))[2] if spread else None,
     )  # fmt: skip
+
+
+def _overlap(true: frozenset[object], said: frozenset[object]) -> tuple[float, float, float]:
+    """Precision, recall and F1 of what was said, where something is true."""
+    right = len(true & said)
+    precision = right / len(said) if said else 0.0
+    recall = right / len(true)
+    f1 = 2 * precision * recall / (precision + recall) if right else 0.0
+    return round(precision, 6), round(recall, 6), round(f1, 6)
 
 
 def _repair(evidence: Evidence, clients: Clients) -> Repair:

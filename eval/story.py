@@ -81,6 +81,8 @@ def _commands(evidence: Evidence) -> Iterator[str]:
         if report := session.report:
             yield f"report: {report.outcome}; blames {', '.join(report.blamed) or 'nobody'} ({report.kind})"
             yield f"  {report.mechanism}"
+            if report.spread:
+                yield f"  it spread: {', '.join(f'{hop.cause} → {hop.effect}' for hop in report.spread)}"
 
 
 def _after(evidence: Evidence, judged: Score) -> Iterator[str]:

@@ -55,6 +55,9 @@ class GroundTruth:
     kind: FaultKind
     mechanism: str
     causal_path: tuple[str, ...] = ()
+    """What leads to what, in sentences."""
+    spread: tuple[tuple[str, str], ...] = ()
+    """Whose trouble becomes that of which other component: (cause, effect). Empty where only clients suffer."""
 
 
 class Fault(ABC):

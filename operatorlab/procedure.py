@@ -40,7 +40,8 @@ class Rejected:
 class Conclusion:
     """What the operator claims at the end. `outcome` is one of `resolved`, `escalated`, `no_action_needed`.
 
-    `kind` is a value of `operatorlab.subject.FaultKind`; `confidence` lies between 0 and 1.
+    `kind` is a value of `operatorlab.subject.FaultKind`; `confidence` lies between 0 and 1; `spread` says
+    whose trouble became whose: (cause, effect).
     """
 
     outcome: str
@@ -51,6 +52,7 @@ class Conclusion:
     changed: tuple[str, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     follow_ups: tuple[str, ...] = ()
+    spread: tuple[tuple[str, str], ...] = ()
 
 
 Procedure = Callable[[str], Generator[Step, Printed, Conclusion]]

@@ -237,6 +237,16 @@ def _truth(truth: object, fault: type[Fault], target: str, members: set[str] | N
     path: object = truth.causal_path
     if not isinstance(path, tuple) or not all(isinstance(step, str) for step in path):
         yield f"truth() of target {target!r}: causal_path must be a tuple of strings, not {path!r}"
+    yield from _spread(truth.spread, target, members)
+
+
+def _spread(spread: object, target: str, members: set[str] | None) -> Iterator[str]:
+    if not isinstance(spread, tuple) or not all(isinstance(hop, tuple) and len(hop) == 2 for hop in spread):
+        yield f"truth() of target {target!r}: spread must be a tuple of pairs (cause, effect), not {spread!r}"
+        return
+    for name in dict.fromkeys(name for hop in spread for name in hop):
+        if members is not None and name not in members | {target}:
+            yield f"truth() of target {target!r}: spread names {name!r}, which is neither a member nor the target"
 
 
 def _options(subject: Subject) -> Iterator[str]:

@@ -17,6 +17,15 @@ class Alternative(BaseModel):
     why_rejected: str
 
 
+class Hop(BaseModel):
+    """One component's trouble that became another's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cause: str
+    effect: str
+
+
 class Report(BaseModel):
     """What the operator claims. `evidence` holds full ids of commands and tickets; `confidence` lies in 0…1."""
 
@@ -31,3 +40,4 @@ class Report(BaseModel):
     confidence: float
     changed: tuple[str, ...] = ()
     follow_ups: tuple[str, ...] = ()
+    spread: tuple[Hop, ...] = ()

@@ -19,7 +19,7 @@ from operatorlab.agent.gate import Gate, decide
 from operatorlab.agent.outcome import Claim, SessionEnd
 from operatorlab.agent.prompts import short
 from operatorlab.agent.recorder import Recorder
-from operatorlab.agent.report import Alternative, Report
+from operatorlab.agent.report import Alternative, Hop, Report
 from operatorlab.agent.shown import NOT_RUN, show
 from operatorlab.agent.steps import StepKind
 from operatorlab.sandbox import ExecResult, Sandbox
@@ -174,6 +174,7 @@ class Toolbox:
         confidence: Annotated[float, Field(ge=0, le=1)],
         changed: list[str],
         follow_ups: list[str],
+        spread: Annotated[list[Hop], Field(default_factory=list)],
     ) -> str:
         """End the session with your diagnosis. Call it once, when you are done; nothing runs after it.
 
@@ -188,6 +189,7 @@ class Toolbox:
             confidence: How sure you are of the diagnosis, from 0 to 1.
             changed: What you changed, one entry a change.
             follow_ups: What people should do later.
+            spread: Whose trouble became that of which other component, one entry each; empty if only clients suffered.
         """
         raise ReportFiled(
             Report(
@@ -200,6 +202,7 @@ class Toolbox:
                 confidence=confidence,
                 changed=tuple(changed),
                 follow_ups=tuple(follow_ups),
+                spread=tuple(spread),
             )
         )
 

@@ -24,11 +24,10 @@ from subjects.ratelimiter.faults import FAULTS
 from subjects.ratelimiter.holdings import holdings_of
 from subjects.ratelimiter.invariants import INVARIANTS
 from subjects.ratelimiter.limits import DECLARED, DEFAULT, WINDOW_S
+from subjects.ratelimiter.members import NODES, REDIS
 from subjects.ratelimiter.observer import observe
 from subjects.ratelimiter.procedure import diagnose
 
-NODES = ("node-1", "node-2", "node-3")
-REDIS = "redis"
 _PYTHON = (sys.executable, "-P", "-m")  # -P: what lies in the operator's folder is never imported
 
 _REDIS_CONF = """\

@@ -1,6 +1,6 @@
 """How fast trials go, and where their time goes: a campaign of the runbook on the rate limiter, with full audit.
 
-`OPERATORLAB_BENCH_REPEATS` is how often each of the five faults is tried (4; 40 are 200 trials and take twelve minutes).
+`OPERATORLAB_BENCH_REPEATS` is how often each of the five faults is tried (4). 40 are 200 trials.
 """
 
 import os

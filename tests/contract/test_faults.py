@@ -6,7 +6,7 @@ import pytest
 
 from operatorlab.deploy.kinds import attach
 from operatorlab.monitor.tickets import TicketState
-from operatorlab.subject import COMPOSE, PROCESSES, Fault, FaultKind
+from operatorlab.subject import COMPOSE, PROCESSES, Fault, FaultKind, NodeState
 from subjects.ratelimiter.subject import RateLimiter
 
 from .fresh import picture
@@ -122,6 +122,23 @@ async def test_blames_nobody_else(lab, kind):
         besides = {fingerprint for fingerprint in seen if fingerprint.partition("/")[0] in kind.also}
         assert seen - besides <= fault.signs()
     await lab.healthy()
+
+
+@everywhere
+@pytest.mark.parametrize("kind", [one for one in SHOWN if aimed(one).truth().spread], ids=lambda kind: kind.name)
+async def test_goes_where_its_ground_truth_says(lab, kind):
+    await lab.healthy()
+    fault = aimed(kind)
+    effects = {effect for _, effect in fault.truth().spread}
+    async with lab.broken(fault):
+        await lab.until(lambda cycle: effects <= suffering(cycle), bound(lab, kind), f"in trouble: {effects}")
+    await lab.healthy()
+
+
+def suffering(cycle) -> set[str]:
+    """Who says that it cannot work, or is slow."""
+    slow = [name for found in cycle.findings for name in getattr(found, "evidence", {}).get("p99_s", ())]
+    return {node.name for node in cycle.observation.nodes if node.state is not NodeState.UP} | set(slow)
 
 
 @pytest.mark.slow

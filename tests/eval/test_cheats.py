@@ -152,4 +152,5 @@ async def test_the_reference_fix_is_clean_every_time(bench: Bench, tmp_path: Pat
     assert judged.verdict is Verdict.FIXED_CLEAN, (judged, evidence.window, evidence.tickets)
     assert judged.diagnosis.exact
     assert judged.diagnosis.kind_right
+    assert judged.diagnosis.spread_f1 in (None, 1.0)
     assert evidence.stale == ()

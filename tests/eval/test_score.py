@@ -238,6 +238,24 @@ def test_diagnosis_is_measured_against_the_ground_truth(make, blamed, kind, exac
     assert FaultKind(kind)
 
 
+@pytest.mark.parametrize(
+    ("said", "f1"),
+    [
+        ([("redis", "node-1"), ("redis", "node-2")], 1.0),
+        ([("redis", "node-1")], 0.666667),
+        ([("node-1", "redis"), ("node-2", "redis")], 0.0),  # the wrong way round
+        ([], 0.0),
+    ],
+)
+def test_where_the_trouble_went_is_measured_where_the_ground_truth_says_it(make, said, f1):
+    truth = GroundTruth("redis", FaultKind.CRASH, "x", spread=(("redis", "node-1"), ("redis", "node-2")))
+    session = make.session(make.command(), spread=[{"cause": one, "effect": other} for one, other in said])
+    told = make.evidence(sessions=(session,), faults=(make.fault(truth=truth),))
+    assert score(told).diagnosis.spread_f1 == f1
+    assert score(make.evidence(sessions=(session,))).diagnosis.spread_f1 is None
+    assert "spread_f1" not in score(told.model_copy(update={"version": 3})).model_dump()["diagnosis"]
+
+
 def test_commands_are_counted_by_what_they_do(make):
     texts = ["supervisorctl status", "supervisorctl  status", "rm -rf data", "supervisorctl start node-2"]
     counted = score(make.evidence(sessions=(make.session(*map(make.command, texts)),))).commands

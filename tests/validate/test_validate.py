@@ -103,6 +103,11 @@ def _sync(*_: object) -> dict[str, str]:
         ({"truth": lambda self: GroundTruth("store", FaultKind.SLOW, "x")}, "the fault says"),
         ({"truth": lambda self: GroundTruth("store", self.kind, "")}, "its mechanism must be a text"),
         ({"truth": lambda self: GroundTruth("store", self.kind, "x", "abc")}, "causal_path must be a tuple of strings"),
+        ({"truth": lambda self: GroundTruth("store", self.kind, "x", spread=("abc",))}, "spread must be a tuple"),
+        (
+            {"truth": lambda self: GroundTruth("store", self.kind, "x", spread=(("store", "moon"),))},
+            "spread names 'moon', which is neither a member nor the target",
+        ),
         ({"inject": _sync}, "inject must be an async function"),
         ({"heal": _sync}, "heal must be an async function"),
     ],

@@ -118,4 +118,5 @@ def _report(conclusion: Conclusion, evidence: list[str]) -> dict[str, Any]:
         "confidence": conclusion.confidence,
         "changed": list(conclusion.changed),
         "follow_ups": list(conclusion.follow_ups),
+        "spread": [{"cause": cause, "effect": effect} for cause, effect in conclusion.spread],
     }

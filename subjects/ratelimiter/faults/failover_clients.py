@@ -40,4 +40,5 @@ class FailoverClients(CrowdedNode):
                 f"calls to Redis have run out of time when their turn comes, and {self.target} serves nearly nobody",
                 "whoever was not served asks again, with no back-off",
             ),
+            spread=((_HOME, self.target),),
         )

@@ -9,7 +9,13 @@ from redis.asyncio import Redis
 
 from operatorlab.subject import Deployment, Json, MemberState
 from subjects.ratelimiter.faults.on_member import MemberFault
+from subjects.ratelimiter.members import NODES
 from subjects.ratelimiter.past_links import asking
+
+
+def every_node(redis: str) -> tuple[tuple[str, str], ...]:
+    """Where the trouble of a Redis goes that serves nobody: to all who count in it."""
+    return tuple((redis, node) for node in NODES)
 
 
 class RedisFault(MemberFault):

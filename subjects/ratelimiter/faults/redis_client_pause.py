@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import redis_cli
-from subjects.ratelimiter.faults.on_redis import RedisFault
+from subjects.ratelimiter.faults.on_redis import RedisFault, every_node
 from subjects.ratelimiter.past_links import asking
 
 _FOR_MS = 24 * 3600 * 1000
@@ -31,6 +31,7 @@ class RedisClientPause(RedisFault):
                 "Redis accepts what nodes send and does not answer it",
                 "no node can count within its time-out, and every node refuses requests with 503",
             ),
+            spread=every_node(self.target),
         )
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:

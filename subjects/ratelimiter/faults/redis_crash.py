@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import start
 from subjects.ratelimiter.faults.on_member import MemberFault
+from subjects.ratelimiter.faults.on_redis import every_node
 
 
 class RedisCrash(MemberFault):
@@ -27,6 +28,7 @@ class RedisCrash(MemberFault):
                 "no node can count",
                 "every node refuses requests with 503, as its policy on the loss of Redis says",
             ),
+            spread=every_node(self.target),
         )
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:

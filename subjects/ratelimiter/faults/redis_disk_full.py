@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import in_container
 from subjects.ratelimiter.faults.on_container import ContainerFault, containers
+from subjects.ratelimiter.faults.on_redis import every_node
 
 _BALLAST = "/data/dump.old"
 
@@ -29,6 +30,7 @@ class RedisDiskFull(ContainerFault):
                 "Redis cannot append to its file, and refuses every write (MISCONF)",
                 "no node can count, and every node refuses requests with 503",
             ),
+            spread=every_node(self.target),
         )
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:

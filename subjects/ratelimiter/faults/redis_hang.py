@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import thaw
-from subjects.ratelimiter.faults.on_redis import RedisFault
+from subjects.ratelimiter.faults.on_redis import RedisFault, every_node
 
 
 class RedisHang(RedisFault):
@@ -27,6 +27,7 @@ class RedisHang(RedisFault):
                 "calls of every node to Redis time out",
                 "every node refuses requests with 503, as its policy on the loss of Redis says",
             ),
+            spread=every_node(self.target),
         )
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:

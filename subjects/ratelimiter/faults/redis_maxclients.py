@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as Refused
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import restart
 from subjects.ratelimiter.faults.on_client import RogueClient
+from subjects.ratelimiter.faults.on_redis import every_node
 from subjects.ratelimiter.past_links import asking
 
 _HELD = 60
@@ -36,6 +37,7 @@ class RedisMaxclients(RogueClient):
                 "Redis refuses whoever connects (max number of clients reached)",
                 "nodes that lost their connections get no new ones, and refuse requests with 503",
             ),
+            spread=every_node(self.target),
         )
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:

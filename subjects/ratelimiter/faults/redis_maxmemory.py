@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import redis_cli
-from subjects.ratelimiter.faults.on_redis import SettingsFault
+from subjects.ratelimiter.faults.on_redis import SettingsFault, every_node
 from subjects.ratelimiter.past_links import asking
 
 _BYTES = 100_000
@@ -32,6 +32,7 @@ class RedisMaxmemory(SettingsFault):
                 "Redis refuses every write that needs memory (OOM)",
                 "no node can count, and every node refuses requests with 503",
             ),
+            spread=every_node(self.target),
         )
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:

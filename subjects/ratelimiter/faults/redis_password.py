@@ -8,7 +8,7 @@ from redis.exceptions import AuthenticationError
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import restart
-from subjects.ratelimiter.faults.on_redis import RedisFault
+from subjects.ratelimiter.faults.on_redis import RedisFault, every_node
 from subjects.ratelimiter.past_links import asking
 
 _PASSWORD = "rotated"  # noqa: S105 - of a lab that ends with the trial; that nobody knows it is the fault
@@ -31,6 +31,7 @@ class RedisPassword(RedisFault):
                 "Redis refuses whoever connects without it (NOAUTH)",
                 "no node can count, and every node refuses requests with 503",
             ),
+            spread=every_node(self.target),
         )
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:

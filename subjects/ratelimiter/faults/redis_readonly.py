@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json, MemberState
 from subjects.ratelimiter.faults.fixing import redis_cli
-from subjects.ratelimiter.faults.on_redis import RedisFault
+from subjects.ratelimiter.faults.on_redis import RedisFault, every_node
 from subjects.ratelimiter.past_links import asking
 
 _ABSENT = ("127.0.0.1", 1)
@@ -29,6 +29,7 @@ class RedisReadonly(RedisFault):
                 "Redis refuses every write (READONLY)",
                 "no node can count, and every node refuses requests with 503",
             ),
+            spread=every_node(self.target),
         )
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:

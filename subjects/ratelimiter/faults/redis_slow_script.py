@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from operatorlab.subject import GroundTruth
 from subjects.ratelimiter.faults.on_client import RogueClient
+from subjects.ratelimiter.faults.on_redis import every_node
 
 _BUSY_MS = 170
 """A node waits 250 ms for Redis: its calls are late, and nearly all of them get through."""
@@ -35,4 +36,5 @@ class RedisSlowScript(RogueClient):
                 "Redis serves one command at a time: all others wait for the script",
                 "every decision of every node takes longer",
             ),
+            spread=every_node(self.target),
         )

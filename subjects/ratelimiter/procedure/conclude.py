@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from operatorlab.procedure import Conclusion, Rejected
 from operatorlab.subject import FaultKind
+from subjects.ratelimiter.members import REDIS
 from subjects.ratelimiter.procedure.picture import Picture
 from subjects.ratelimiter.procedure.trouble import Remedy, Trouble
 
@@ -66,6 +67,7 @@ def _resolved(course: Course) -> Conclusion:
         changed=tuple(course.changed),
         rejected=tuple(_rejected(course)),
         follow_ups=tuple(_follow_ups(found)),
+        spread=tuple(_spread(course, found)),
     )
 
 
@@ -82,6 +84,7 @@ def _escalated(course: Course) -> Conclusion:
         changed=tuple(course.changed),
         rejected=tuple(_rejected(course)),
         follow_ups=(f"a person must look at: {', '.join(_blamed(course.left))}", *_unseen(course)),
+        spread=tuple(_spread(course, course.left)),
     )
 
 
@@ -113,6 +116,15 @@ def _nothing_wrong(course: Course) -> Conclusion:
 
 def _blamed(troubles: Iterable[Trouble]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(trouble.component for trouble in troubles))
+
+
+def _spread(course: Course, found: Iterable[Trouble]) -> Iterator[tuple[str, str]]:
+    """From Redis to the nodes that live, were not ready in the first look, and have no trouble of their own."""
+    blamed = _blamed(found)
+    if REDIS in blamed:
+        for node in course.first.nodes:
+            if node.lives and not node.is_ready and node.name not in blamed:
+                yield REDIS, node.name
 
 
 def _unseen(course: Course) -> Iterator[str]:

@@ -70,6 +70,7 @@ async def test_a_killed_redis_is_started_and_no_node_is_touched(live, play, tick
     assert played.acted == ["supervisorctl start redis"]
     said = played.conclusion
     assert (said.outcome, said.kind, said.blamed) == ("resolved", "dependency_down", ("redis",))
+    assert said.spread == (("redis", "node-1"), ("redis", "node-2"), ("redis", "node-3"))
 
 
 async def test_a_frozen_redis_goes_on_and_keeps_its_data(live, play, ticket):
