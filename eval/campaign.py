@@ -109,6 +109,11 @@ def parse_campaign(text: str, where: str = "campaign", folder: Path = Path()) ->
     except ValidationError as trouble:
         found = [f"{'.'.join(map(str, error['loc'])) or 'campaign'}: {error['msg']}" for error in trouble.errors()]
         raise _refused(where, found) from trouble
+    return checked(campaign, where)
+
+
+def checked(campaign: Campaign, where: str) -> Campaign:
+    """The same campaign, if it can be run; else BadParameter lists every problem."""
     if found := list(problems(campaign)):
         raise _refused(where, found)
     return campaign

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from eval.campaign import read_campaign
+from eval.asked import asked
 from eval.cli.progress import Bar
 from eval.compare import Compared, compare, pair_up
 from eval.evidence import Evidence, Trial
@@ -22,8 +22,8 @@ from operatorlab.text import visible
 
 
 def begin(campaign: str, resume: str = "") -> CampaignFile:
-    """A new campaign from a name or YAML file; with `resume`, the one of that name, to go on with."""
-    return CampaignFile(find_campaign(resume)) if resume else create(read_campaign(campaign))
+    """A new campaign from a name, a YAML file or a scenario; with `resume`, the one of that name, to go on with."""
+    return CampaignFile(find_campaign(resume)) if resume else create(asked(campaign))
 
 
 async def go(file: CampaignFile, jobs: int = 0) -> str:

@@ -26,9 +26,10 @@ def plan_of(campaign: Campaign, trials: Sequence[Trial]) -> Iterator[str]:
     for label in list(dict.fromkeys(trial.scenario.label for trial in trials))[:30]:
         yield f"              {label}"
     trial_s, processor_s = _TRIAL_S[campaign.deployment]
-    per_s = max(trial_s / campaign.jobs, processor_s / (os.cpu_count() or 1))
-    minutes = len(trials) * per_s / 60
-    yield f"  time        about {minutes:.0f} minutes with {campaign.jobs} jobs, by an operator as quick as the runbook"
+    per_s = max(trial_s / min(campaign.jobs, len(trials)), processor_s / (os.cpu_count() or 1))
+    seconds = len(trials) * per_s
+    took = f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{seconds:.0f} seconds"
+    yield f"  time        about {took} with {campaign.jobs} jobs, by an operator as quick as the runbook"
     paid = [trial for trial in trials if trial.variant.brain == "claude"]
     most = sum(trial.variant.budget.cost_usd for trial in paid)
     yield f"  cost        at most ${most:.2f}: the budgets of {len(paid)} sessions of a paid model"

@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-from eval.campaign import Campaign, expand, read_campaign
+from eval.asked import asked
+from eval.campaign import expand
 from eval.cli import drawing
 from eval.cli.progress import Bar
 from eval.file import CampaignFile, find_campaign
@@ -18,6 +21,7 @@ from eval.run import ENOUGH, Executor, create, local
 from eval.run import run as run_campaign
 from eval.summary import by_variant
 from operatorlab.cli.shared import HELP
+from operatorlab.subject import DEPLOYMENTS
 
 _jobs = click.option(
     "--jobs", type=click.IntRange(1, 64), metavar="N", help="Trials side by side, instead of as the campaign says."
@@ -33,22 +37,47 @@ _scheduler = click.option(
 )
 
 
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+def _otherwise(command: _Command) -> _Command:
+    """The options of what is run in another way than the campaign says."""
+    options = (
+        click.option(
+            "--variant", "variants", multiple=True, metavar="NAME",
+            help="An operator by its name in eval/variants/ or its file; repeatable [default: as the campaign says].",
+        ),
+        click.option("--repeats", type=click.IntRange(1, 10_000), metavar="N", help="How often each is tried."),
+        click.option("--seed", type=int, metavar="N", help="The same seed gives the same trials on any machine."),
+        click.option("--deployment", type=click.Choice(DEPLOYMENTS), help="Where the system runs."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command(context_settings=HELP)
 @click.argument("campaign")
+@_otherwise
 @_jobs
 @_scheduler
 @_to
-def run(campaign: str, *, jobs: int | None, scheduler: str | None, folder: Path | None) -> None:
-    """Run a campaign: every scenario with every variant, as often as it says.
+def run(campaign: str, *, jobs: int | None, scheduler: str | None, folder: Path | None, **otherwise: Any) -> None:
+    """Run a campaign: every scenario with every variant, as often as it says. Or one scenario, by its name.
 
     \b
     operatorlab eval run smoke
     operatorlab eval run ./mine.yaml --jobs 4 --to /tmp/mine
+    operatorlab eval run node_crash@node-2 --variant runbook --variant noop --repeats 5
+    operatorlab eval run node_hang+redis_latency@node-3
+
+    A scenario is a fault with or without its target, several joined by `+`, a composite, `all` faults one by one, or
+    `nothing`; it is tried once, by the runbook.
 
     The whole campaign is checked before anything starts. Ctrl-C ends what runs and leaves a campaign that `resume`
     goes on with; so does anything worse.
     """
-    with create(read_campaign(campaign), folder) as file:
+    with create(asked(campaign, **otherwise), folder) as file:
         _go(file, jobs, scheduler)
 
 
@@ -80,24 +109,26 @@ def baseline(campaign: str, *, jobs: int | None, folder: Path | None) -> None:
     \b
     operatorlab eval baseline ratelimiter-core
     """
-    asked = read_campaign(campaign)
-    name = f"{asked.name}-baseline"[:41]
-    with create(asked.model_copy(update={"name": name, "variants": ("noop", "runbook")}), folder) as file:
+    wanted = asked(campaign)
+    name = f"{wanted.name}-baseline"[:41]
+    with create(wanted.model_copy(update={"name": name, "variants": ("noop", "runbook")}), folder) as file:
         _go(file, jobs)
 
 
 @click.command(context_settings=HELP)
 @click.argument("campaign")
-def plan(campaign: str) -> None:
+@_otherwise
+def plan(campaign: str, **otherwise: Any) -> None:
     """Say what a campaign would run, how long that takes, and how small a difference it can show.
 
     \b
     operatorlab eval plan ratelimiter-core
+    operatorlab eval plan node_crash --variant runbook --variant noop --repeats 40
     """
     from eval.plan import plan_of
 
-    asked: Campaign = read_campaign(campaign)
-    for line in plan_of(asked, expand(asked)):
+    wanted = asked(campaign, **otherwise)
+    for line in plan_of(wanted, expand(wanted)):
         drawing.say(line)
 
 
