@@ -26,7 +26,7 @@ def asked(what: str, **otherwise: Any) -> Campaign:
 
     UnknownName if it is neither a campaign nor a scenario; BadParameter lists every problem it has.
     """
-    otherwise = {name: value for name, value in otherwise.items() if value}
+    otherwise = {name: value for name, value in otherwise.items() if value not in (None, ())}
     if what.endswith((".yaml", ".yml")) or what in _campaigns():
         return checked(read_campaign(what).model_copy(update=otherwise), what)
     entry = _entry(what, find_subject("ratelimiter"), otherwise.get("deployment", PROCESSES))

@@ -40,6 +40,7 @@ def test_what_is_said_otherwise_takes_the_place_of_what_a_campaign_says():
     smoke = asked("smoke", repeats=3, seed=9, variants=("noop",))
     assert (smoke.repeats, smoke.seed, smoke.variants) == (3, 9, ("noop",))
     assert labels(smoke) == labels(read_campaign("smoke"))
+    assert asked("smoke", seed=0).seed == 0
     assert asked("smoke", repeats=None, variants=()) == read_campaign("smoke")
     assert len(expand(asked("node_crash", repeats=4, variants=("runbook", "noop")))) == 8
 
