@@ -124,6 +124,7 @@ async def test_blames_nobody_else(lab, kind):
     await lab.healthy()
 
 
+@pytest.mark.slow
 @everywhere
 @pytest.mark.parametrize("kind", [one for one in SHOWN if aimed(one).truth().spread], ids=lambda kind: kind.name)
 async def test_goes_where_its_ground_truth_says(lab, kind):
