@@ -17,6 +17,9 @@ _POLICY = "allkeys-random"
 _LESS = 10_000
 """Bytes below what it uses, as a rule: it always has to make room, and as a rule it can."""
 _LOOKS, _APART_S = 25, 0.01
+_TRIES = 4
+_SEEN = 5
+"""In so many of the looks keys must have gone, or the limit is too high: a moment's peak makes some go at once."""
 
 
 class RedisEvicting(SettingsFault):
@@ -48,7 +51,9 @@ class RedisEvicting(SettingsFault):
             usual = await self.usual(redis)
             used = median_low([await _used(redis) for _ in range(_LOOKS)])
             await redis.config_set("maxmemory-policy", _POLICY)
-            await redis.config_set("maxmemory", used - _LESS)
+            for less in range(1, _TRIES + 1):
+                if await _evicts(redis, used - less * _LESS):
+                    break
         return dict(usual)
 
     async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
@@ -63,6 +68,23 @@ class RedisEvicting(SettingsFault):
         """Lift the limit, and evict nothing, as the configuration has it."""
         policy = redis_cli(deployment, "CONFIG", "SET", "maxmemory-policy", "noeviction")
         return (policy, redis_cli(deployment, "CONFIG", "SET", "maxmemory", "0"))
+
+
+async def _evicts(redis: Redis, limit: int) -> bool:
+    """Set the limit; whether it throws keys away for it. What it uses may be less by now, and stay so for seconds."""
+    await redis.config_set("maxmemory", limit)
+    seen, gone = 0, await _evicted(redis)
+    for _ in range(_LOOKS):
+        await asyncio.sleep(_APART_S)
+        before, gone = gone, await _evicted(redis)
+        seen += gone > before
+        if seen == _SEEN:
+            return True
+    return False
+
+
+async def _evicted(redis: Redis) -> int:
+    return int((await redis.info("stats"))["evicted_keys"])
 
 
 async def _used(redis: Redis) -> int:
