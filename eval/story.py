@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 
 from eval.evidence import Equipped, Evidence, Times
-from eval.score import Score, score
+from eval.score import Diagnosis, Score, score
 from operatorlab.agent.doing import doing
 from operatorlab.text import short
 
@@ -30,6 +30,8 @@ def _head(evidence: Evidence, judged: Score) -> Iterator[str]:
     yield f"trial {trial.id} (number {trial.number}): {judged.scenario}"
     yield f"  verdict   {judged.verdict or 'none'}{'' if judged.success else ', no success'}"
     yield f"  ended     {evidence.ended}{f': {evidence.error}' if evidence.error else ''}"
+    if judged.diagnosis.exact is not None:
+        yield f"  diagnosis {_judged(judged.diagnosis)}"
     ran = ", ".join(f"{one.brain} ({one.model}), {one.turns} turns: {one.outcome}" for one in evidence.sessions)
     yield f"  operator  {trial.variant.name}; ran {ran or 'nobody'}"
     yield from (f"  with      {_with(one.equipped)}" for one in evidence.sessions if one.equipped)
@@ -39,6 +41,13 @@ def _head(evidence: Evidence, judged: Score) -> Iterator[str]:
     for fault in evidence.faults:
         state = {True: "in force", False: "not in force", None: "not known to be in force"}[fault.active]
         yield f"  fault     {fault.name} on {fault.target}: {fault.truth.mechanism}; at the end {state}"
+
+
+def _judged(found: Diagnosis) -> str:
+    """How near the report came to the ground truth."""
+    blamed = "exactly" if found.exact else "partly" if found.partial else "wrongly"
+    spread = "" if found.spread_f1 is None else f", and F1 {found.spread_f1:.2f} of where it spread"
+    return f"blamed {blamed} (F1 {found.f1:.2f}), of the {'right' if found.kind_right else 'wrong'} kind{spread}"
 
 
 def _with(what: Equipped) -> str:

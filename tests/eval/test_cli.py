@@ -56,6 +56,7 @@ def test_show(name):
     assert said("show").count("node_crash@node-2") == 4
     told = said("show", "0")
     assert "fixed_clean" in told
+    assert "blamed exactly (F1 1.00), of the right kind" in told
     assert "supervisorctl start node-2" in told
     assert json.loads(said("show", "0", "--json"))["trial"]["number"] == 0
 
