@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
@@ -27,6 +28,7 @@ from operatorlab.deploy.compose.stack import HARNESS, PART
 from operatorlab.errors import DockerTrouble
 
 _PS = "-eo pid,sid,args"
+_PASSING_S = 0.2
 _LONGEST_VALUE = 80
 _MOST_FILES = 500
 _HASHES = ("find", "-xdev", "-type", "f", "-exec", "sha256sum", "--", "{}", "+")
@@ -70,8 +72,17 @@ def _look(client: docker.DockerClient, containers: Mapping[str, Container]) -> d
     for name, (making, inspected) in freshness.inspect(client, containers).items():
         state = {**inspected["State"], "Id": inspected["Id"]}
         health = _said((inspected["Config"].get("Healthcheck") or {}).get("Test") or ())
-        found[name] = _Seen(making, state, health, tuple(_running(client, state)))
+        found[name] = _lasting(client, _Seen(making, state, health, tuple(_running(client, state))))
     return found
+
+
+def _lasting(client: docker.DockerClient, seen: _Seen) -> _Seen:
+    """Without what is only passing: a health check that begins or ends shows for a moment as something else."""
+    if not any(_strays(seen)):
+        return seen
+    time.sleep(_PASSING_S)
+    known = {pid for pid, *_ in seen.processes}
+    return seen._replace(processes=tuple(one for one in _running(client, seen.state) if one[0] in known))
 
 
 def _said(test: Any) -> tuple[str, ...]:
