@@ -7,6 +7,7 @@ import pytest
 from operatorlab.deploy.kinds import attach
 from operatorlab.monitor.tickets import TicketState
 from operatorlab.subject import COMPOSE, PROCESSES, Fault, FaultKind, NodeState
+from subjects.ratelimiter.past_links import asking
 from subjects.ratelimiter.subject import RateLimiter
 
 from .fresh import picture
@@ -214,6 +215,16 @@ async def test_every_declared_key_can_be_misconfigured_and_the_override_before_c
             assert again["old"] == str(first["set"])
             await lab.found(fault, FOUND_WITHIN_S)
         assert await fault.active(lab.deployment, again)
+    await lab.healthy()
+
+
+async def test_a_limit_is_set_although_nodes_cannot_at_first(lab):
+    await lab.healthy()
+    fault = aimed(next(kind for kind in RateLimiter.faults if kind.name == "limit_misconfigured"))
+    async with asking(lab.deployment) as redis:
+        await redis.client_pause(700, all=False)  # longer than the nodes wait for it; it answers whoever only reads
+    async with lab.broken(fault) as memo:
+        assert await fault.active(lab.deployment, memo)
     await lab.healthy()
 
 

@@ -11,10 +11,12 @@ import httpx
 from operatorlab.errors import OperatorLabError, UnknownName
 from operatorlab.subject import Deployment, Fault, FaultKind, GroundTruth, Json, MemberState, Subject
 from subjects.ratelimiter.limits import CANARY, DECLARED
+from subjects.ratelimiter.members import NODES
 from subjects.ratelimiter.past_links import WITHIN_S, asking
 from subjects.ratelimiter.service import scripts
 
 _FACTOR = 1000
+_ROUNDS = 3
 
 
 class _WrongLimit(Fault):
@@ -80,20 +82,24 @@ class _WrongLimit(Fault):
     def fix(self, deployment: Deployment) -> tuple[str, ...]:
         """Go back to what was declared, by the management API of any node."""
         host, port = deployment.inside("node-1")
-        return (f"curl -sf -m 2 -X DELETE http://{host}:{port}/api/limits/{self.target}",)
+        return (f"curl -sf -m 2 --retry 3 -X DELETE http://{host}:{port}/api/limits/{self.target}",)
 
     async def _put(self, deployment: Deployment) -> str:
-        """The node through which the limit was set."""
-        nodes = ("node-1", "node-2", "node-3")
+        """The node through which the limit was set. Where Redis is busy, each may refuse, and is asked again."""
+        why: Exception | None = None
         async with httpx.AsyncClient(timeout=WITHIN_S, trust_env=False) as client:
-            for node in nodes:
+            for node in NODES * _ROUNDS:
                 if await deployment.state(node) is not MemberState.RUNNING:
                     continue
                 host, port = deployment.address(node)
-                answer = await client.put(f"http://{host}:{port}/api/limits/{self.target}", json={"limit": self.wrong})
-                answer.raise_for_status()
-                return node
-        raise OperatorLabError("no node is running that could set a limit", next_step="operatorlab status")
+                try:
+                    url = f"http://{host}:{port}/api/limits/{self.target}"
+                    (await client.put(url, json={"limit": self.wrong})).raise_for_status()
+                except httpx.HTTPError as refused:
+                    why = refused
+                else:
+                    return node
+        raise OperatorLabError("no node is running that would set a limit", next_step="operatorlab status") from why
 
 
 class LimitMisconfigured(_WrongLimit):
