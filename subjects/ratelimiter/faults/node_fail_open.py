@@ -8,8 +8,7 @@ from types import MappingProxyType
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json
 from subjects.ratelimiter.faults.fixing import open_link
 from subjects.ratelimiter.faults.on_configuration import ConfigurationFault
-
-_REDIS = "redis"
+from subjects.ratelimiter.members import REDIS
 
 
 class NodeFailOpen(ConfigurationFault):
@@ -38,16 +37,16 @@ class NodeFailOpen(ConfigurationFault):
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
         """Start the node with the other policy, then cut its path."""
         memo = await super().inject(deployment)
-        await deployment.cut(self.target, _REDIS)
+        await deployment.cut(self.target, REDIS)
         return memo
 
     async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
         """Whether either is left: the policy waits for the next loss of Redis."""
-        return await deployment.is_cut(self.target, _REDIS) or await super().active(deployment, memo)
+        return await deployment.is_cut(self.target, REDIS) or await super().active(deployment, memo)
 
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Mend the path, and start the node with the policy that was agreed."""
-        await deployment.mend(self.target, _REDIS)
+        await deployment.mend(self.target, REDIS)
         await super().heal(deployment, memo)
 
     def fix(self, deployment: Deployment) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ from operatorlab.subject import Deployment, Json
 from subjects.ratelimiter.faults.fixing import open_link
 from subjects.ratelimiter.faults.on_configuration import ConfigurationFault
 from subjects.ratelimiter.faults.on_process import StrayProcess
+from subjects.ratelimiter.members import REDIS
 
-_REDIS = "redis"
 CONNECTIONS = 4
 _DELAY_S = 0.02
 """Each way. Four connections serve 100 calls a second; if each call needs a new one first, 50."""
@@ -62,21 +62,21 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
         """Narrow the node and its path, then let the clients come."""
         memo = await super().inject(deployment)
-        await deployment.delay(self.target, _REDIS, _DELAY_S)
+        await deployment.delay(self.target, REDIS, _DELAY_S)
         await deployment.run(self.target, "sh", "-c", _WRITE, "sh", self.program, _PROGRAM.read_text())
         await self.begin(deployment)
         return memo
 
     async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
         """Whether an overload would stay: that takes the clients, the long path and the few connections."""
-        far = await deployment.delay_of(self.target, _REDIS) >= _DELAY_S
+        far = await deployment.delay_of(self.target, REDIS) >= _DELAY_S
         return far and await self.runs(deployment) and await super().active(deployment, memo)
 
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Send the clients away, then make the path short and the node wide again."""
         await self.end(deployment)
         await deployment.run(self.target, "rm", "-f", self.program)
-        await deployment.mend(self.target, _REDIS)
+        await deployment.mend(self.target, REDIS)
         await super().heal(deployment, memo)
 
     def fix(self, deployment: Deployment) -> tuple[str, ...]:

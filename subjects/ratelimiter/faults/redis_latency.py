@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json
 from subjects.ratelimiter.faults.fixing import open_link
 from subjects.ratelimiter.faults.on_member import MemberFault
+from subjects.ratelimiter.members import REDIS
 
-_REDIS = "redis"
 _DELAY_S = 0.055
 """Each way. A node waits 0.25 s for Redis, and connecting takes several round trips: this is slow and not yet lost."""
 
@@ -34,16 +34,16 @@ class RedisLatency(MemberFault):
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
         """Slow the path."""
-        await deployment.delay(self.target, _REDIS, _DELAY_S)
+        await deployment.delay(self.target, REDIS, _DELAY_S)
         return {}
 
     async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
         """Whether the path is slow."""
-        return await deployment.delay_of(self.target, _REDIS) > 0
+        return await deployment.delay_of(self.target, REDIS) > 0
 
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Mend the path; a path that is whole stays so."""
-        await deployment.mend(self.target, _REDIS)
+        await deployment.mend(self.target, REDIS)
 
     def fix(self, deployment: Deployment) -> tuple[str, ...]:
         """Set the rule of the link back."""

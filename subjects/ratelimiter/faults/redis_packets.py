@@ -8,8 +8,7 @@ from typing import ClassVar
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json
 from subjects.ratelimiter.faults.fixing import restart
 from subjects.ratelimiter.faults.on_container import ContainerFault, containers
-
-_REDIS = "redis"
+from subjects.ratelimiter.members import REDIS
 
 
 class _Packets(ContainerFault):
@@ -34,16 +33,16 @@ class _Packets(ContainerFault):
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
         """Lose packets."""
-        await containers(deployment).drop(self.target, _REDIS, one_way=self.one_way, share=self.share)
+        await containers(deployment).drop(self.target, REDIS, one_way=self.one_way, share=self.share)
         return {}
 
     async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
         """Whether packets are being lost."""
-        return await containers(deployment).dropping(self.target, _REDIS)
+        return await containers(deployment).dropping(self.target, REDIS)
 
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Lose no more."""
-        await containers(deployment).deliver(self.target, _REDIS)
+        await containers(deployment).deliver(self.target, REDIS)
 
     def fix(self, deployment: Deployment) -> tuple[str, ...]:
         """Start the link anew: no rule of it says what is lost, and a new start gets it a network as new."""

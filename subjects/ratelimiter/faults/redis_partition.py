@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json
 from subjects.ratelimiter.faults.fixing import open_link
 from subjects.ratelimiter.faults.on_member import MemberFault
-
-_REDIS = "redis"
+from subjects.ratelimiter.members import REDIS
 
 
 class RedisPartition(MemberFault):
@@ -32,16 +31,16 @@ class RedisPartition(MemberFault):
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
         """Cut the path."""
-        await deployment.cut(self.target, _REDIS)
+        await deployment.cut(self.target, REDIS)
         return {}
 
     async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
         """Whether the path is cut."""
-        return await deployment.is_cut(self.target, _REDIS)
+        return await deployment.is_cut(self.target, REDIS)
 
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Mend the path; a path that is whole stays so."""
-        await deployment.mend(self.target, _REDIS)
+        await deployment.mend(self.target, REDIS)
 
     def fix(self, deployment: Deployment) -> tuple[str, ...]:
         """Set the rule of the link back."""

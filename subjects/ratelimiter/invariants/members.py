@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 
 from operatorlab.subject import Finding, Invariant, Node, NodeState, Observation, Undecided, Violation
 from subjects.ratelimiter.invariants.series import ended, is_live, node_members
+from subjects.ratelimiter.members import REDIS
 from subjects.ratelimiter.observer.silence import Kind
 
-_REDIS = "redis"
 _SURE = frozenset({Kind.REFUSED, Kind.FROZEN})
 """Kinds of silence that are believed at once."""
 
@@ -58,9 +58,9 @@ def _outage(rule: Invariant, node: Node) -> Finding:
 
 def _check_redis_disconnected(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
     now = history[-1]
-    redis = now.node(_REDIS)
+    redis = now.node(REDIS)
     if redis.state is NodeState.UNKNOWN:
-        yield Undecided(rule.name, _REDIS, redis.reason)
+        yield Undecided(rule.name, REDIS, redis.reason)
     elif redis.state is NodeState.DOWN:
         yield _outage(rule, redis)
     else:
@@ -89,7 +89,7 @@ def _cut_off(history: Sequence[Observation], rule: Invariant) -> Iterator[Findin
             continue
         reasons = {n.name: n.reason for n in node_members(now) if n.facts.get("ready") is False}
         message = f"{component} cannot reach Redis: {now.node(component).reason}"
-        if component == _REDIS:
+        if component == REDIS:
             message = f"Redis answers, but no node can use it: {'; '.join(sorted(set(reasons.values())))}"
         yield Violation(rule.name, component, message, rule.severity, {"not_ready": reasons})
 
@@ -111,11 +111,11 @@ def _spells(looks: Sequence[tuple[Observation, frozenset[str]]], component: str)
 
 def _blamed(observation: Observation) -> frozenset[str]:
     """Who is to blame for nodes without Redis: they themselves, or Redis if it is gone or serves none of several."""
-    if observation.node(_REDIS).state in {NodeState.DOWN, NodeState.UNKNOWN}:
-        return frozenset({_REDIS})
+    if observation.node(REDIS).state in {NodeState.DOWN, NodeState.UNKNOWN}:
+        return frozenset({REDIS})
     live = [node for node in node_members(observation) if is_live(node)]
     unready = frozenset(node.name for node in live if node.facts.get("ready") is False)
-    return frozenset({_REDIS}) if len(live) > 1 and len(unready) == len(live) else unready
+    return frozenset({REDIS}) if len(live) > 1 and len(unready) == len(live) else unready
 
 
 NODE_DOWN = Invariant(

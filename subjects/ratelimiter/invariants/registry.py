@@ -10,23 +10,22 @@ from collections.abc import Iterator, Sequence
 
 from operatorlab.subject import Finding, Invariant, Observation, Severity, Undecided, Violation
 from subjects.ratelimiter.invariants.series import node_members
+from subjects.ratelimiter.members import REDIS
 from subjects.ratelimiter.observer.readings import Readings
-
-_REDIS = "redis"
 
 
 def _check_registry_mismatch(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
     now = history[-1]
     redis = Readings.of(now).redis
     if redis is None:
-        yield Undecided(rule.name, _REDIS, "the registry was not seen")
+        yield Undecided(rule.name, REDIS, "the registry was not seen")
         return
     expected = {node.name for node in node_members(now)}
     unknown = [name for name in redis.registered if name not in expected]
     if unknown:
         message = f"the registry in Redis has heartbeats of nodes that do not exist: {', '.join(unknown[:5])}"
         evidence = {"unknown": unknown, "expected": sorted(expected)}
-        yield Violation(rule.name, _REDIS, message, rule.severity, evidence)
+        yield Violation(rule.name, REDIS, message, rule.severity, evidence)
 
 
 REGISTRY_MISMATCH = Invariant(

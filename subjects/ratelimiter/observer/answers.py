@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from operatorlab.subject import Blind, Json, Node, NodeState
+from subjects.ratelimiter.members import REDIS
 from subjects.ratelimiter.observer.readings import CanaryCheck, NodeCounts, Readings
 from subjects.ratelimiter.observer.redis_probe import RedisAnswer
 from subjects.ratelimiter.observer.silence import Kind, Silence
-
-REDIS = "redis"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from itertools import cycle, islice
 from operatorlab.clock import Clock, Instant, SystemClock
 from operatorlab.subject import Change, Deployment, MemberState, Node, NodeState, Observation, Observer
 from subjects.ratelimiter.limits import CANARY, DECLARED
-from subjects.ratelimiter.observer.answers import REDIS, Answers, NodeAnswers
+from subjects.ratelimiter.members import NODES, REDIS
+from subjects.ratelimiter.observer.answers import Answers, NodeAnswers
 from subjects.ratelimiter.observer.asking import CANARY_COST, Asking, Deadlines
 from subjects.ratelimiter.observer.breaks import Breaks
 from subjects.ratelimiter.observer.node_probe import NodeProbe
@@ -29,7 +30,6 @@ from subjects.ratelimiter.observer.silence import Silence
 from subjects.ratelimiter.observer.totals import Totals
 from subjects.ratelimiter.observer.wire import Wire
 
-NODES = ("node-1", "node-2", "node-3")
 _AT_ONCE = 100
 """So many nodes are asked at once: of more, the last would look late because the observer is busy with the first."""
 
