@@ -95,6 +95,7 @@ OF_EVERY_FAULT = (
     "::test_found_in_time_lasting_and_healed_twice_in_a_row[",
     "::test_each_part_has_its_time_each_lasting_one_is_found_and_all_is_healed_twice_in_a_row[",
     "::test_blames_nobody_else[",
+    "::test_goes_where_its_ground_truth_says[",
     "::test_what_heals_by_itself_does_so_twice_in_a_row[",
     "::test_what_is_latent_opens_nothing_and_is_healed[",
     "::test_the_failure_stays_without_its_trigger_until_it_is_fixed_twice_in_a_row[",
