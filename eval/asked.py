@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from eval.campaign import CAMPAIGNS, Campaign, checked, read_campaign
+from eval.campaign import Campaign, campaigns, checked, read_campaign
 from eval.scenario import composites_on
 from operatorlab.errors import UnknownName
 from operatorlab.registry import find_subject
@@ -27,8 +27,9 @@ def asked(what: str, **otherwise: Any) -> Campaign:
     UnknownName if it is neither a campaign nor a scenario; BadParameter lists every problem it has.
     """
     otherwise = {name: value for name, value in otherwise.items() if value not in (None, ())}
-    if what.endswith((".yaml", ".yml")) or what in _campaigns():
-        return checked(read_campaign(what).model_copy(update=otherwise), what)
+    if what.endswith((".yaml", ".yml")) or what in campaigns():
+        campaign = read_campaign(what)
+        return checked(campaign.model_copy(update=otherwise), what) if otherwise else campaign
     entry = _entry(what, find_subject("ratelimiter"), otherwise.get("deployment", PROCESSES))
     name = re.sub(r"[^a-z0-9_-]+", "-", what.lower()).strip("-")[:41]
     return checked(Campaign.model_validate({"name": name, "scenarios": [entry], "variants": _BY} | otherwise), what)
@@ -44,12 +45,8 @@ def _entry(what: str, subject: Subject, deployment: str) -> dict[str, object]:
     parts = what.split("+")
     for part in parts:
         if (name := part.partition("@")[0]) not in {*faults, "all"}:
-            raise UnknownName("campaign or scenario", name, [*_campaigns(), *faults, *composites, "nothing", "all"])
+            raise UnknownName("campaign or scenario", name, [*campaigns(), *faults, *composites, "nothing", "all"])
     if len(parts) > 1:
         return {"faults": parts}
     name, _, target = what.partition("@")
     return {"fault": name, "target": target or None}
-
-
-def _campaigns() -> list[str]:
-    return [file.stem for file in CAMPAIGNS.glob("*.yaml")]

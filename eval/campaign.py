@@ -90,13 +90,18 @@ class Campaign(BaseModel):
     stop: Stop = Stop()
 
 
+def campaigns() -> list[str]:
+    """The names of those in `eval/campaigns/`."""
+    return [file.stem for file in CAMPAIGNS.glob("*.yaml")]
+
+
 def read_campaign(name_or_path: str) -> Campaign:
     """A campaign by its name in `eval/campaigns/` or by its path; BadParameter lists every problem it has."""
     path = Path(name_or_path)
     if not name_or_path.endswith((".yaml", ".yml")):
         path = CAMPAIGNS / f"{name_or_path}.yaml"
     if not path.is_file():
-        raise UnknownName("campaign", name_or_path, [file.stem for file in CAMPAIGNS.glob("*.yaml")])
+        raise UnknownName("campaign", name_or_path, campaigns())
     return parse_campaign(path.read_text(), str(path), path.parent)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
@@ -125,14 +127,15 @@ class Score(Record):
     @model_serializer(mode="wrap")
     def _of_its_version(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what its version did not have: the same evidence gives the same bytes for ever."""
-        later = _SINCE_2 if self.version < 2 else frozenset()
-        judged = {name: value for name, value in whole(self).items() if name not in later}
-        if self.version < 4:
-            del judged["diagnosis"]["spread_f1"]
+        judged: dict[str, Any] = whole(self)
+        for (*into, name), since in _SINCE.items():
+            if self.version < since:
+                del reduce(getitem, into, judged)[name]
         return judged
 
 
-_SINCE_2 = frozenset({"orders"})
+_SINCE = {("orders",): 2, ("diagnosis", "spread_f1"): 4}
+"""The version in which a part of the score, by its path, first was."""
 
 
 def score(evidence: Evidence) -> Score:
