@@ -55,8 +55,8 @@ class Files:
         return away.read_text() if away.exists() else ""
 
     def put(self, name: str, content: str) -> None:
-        """Replace a file at once, so that nobody reads half of it."""
-        new = self.root / f".{name}.new"
+        """Replace a file at once, so that nobody reads half of it. Test and operators do so at the same time."""
+        new = self.root / f".{name}.{os.getpid()}.new"
         new.write_text(content)
         new.replace(self.root / name)
 
