@@ -10,6 +10,7 @@
     │   ├── NotWritable              no permission, or a read-only place
     │   ├── MissingProgram           a program the deployment needs is not there
     │   └── DockerTrouble            the Docker daemon is away, or refuses
+    │       └── NetworkHeld          it does not let go of an empty network until it is restarted
     ├── AuditError                   the audit file                                  exit code 4
     │   ├── AuditCorrupt             not a database, or damaged
     │   ├── AuditNewer               written by a later version
@@ -26,7 +27,7 @@ those are control flow, not errors of a user.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class OperatorLabError(Exception):
@@ -95,6 +96,18 @@ class MissingProgram(EnvironmentTrouble):
 
 class DockerTrouble(EnvironmentTrouble):
     """The Docker daemon is away, or refuses what a lab needs of it."""
+
+
+class NetworkHeld(DockerTrouble):
+    """The daemon says that empty networks are in use (https://github.com/moby/moby/issues/42119)."""
+
+    def __init__(self, networks: Sequence[str]) -> None:
+        super().__init__(
+            f"the Docker daemon does not let go of {', '.join(networks)}, though nothing is attached there any more",
+            cause="it miscounts what is attached to a network, now and then; all else of the lab is gone",
+            next_step="restart Docker, then `operatorlab cleanup`",
+        )
+        self.networks = tuple(networks)
 
 
 class AuditError(OperatorLabError):

@@ -58,10 +58,12 @@ def attach(run_id: str) -> LabDeployment:
 
 async def end(record: LabRecord) -> None:
     """End whatever runs of the lab `record`, in whatever state it is."""
-    if record.deployment == COMPOSE:
-        from operatorlab.deploy.compose import end_containers
-
-        await end_containers(record)
     from operatorlab.deploy.ending import end_processes
 
-    await end_processes(record)
+    try:
+        if record.deployment == COMPOSE:
+            from operatorlab.deploy.compose import end_containers
+
+            await end_containers(record)
+    finally:
+        await end_processes(record)

@@ -15,7 +15,7 @@ from docker.models.networks import Network
 
 from operatorlab.deploy.compose.engine import Engine
 from operatorlab.deploy.compose.stack import HARNESS, PART, RUN
-from operatorlab.errors import BadParameter, DockerTrouble
+from operatorlab.errors import BadParameter, DockerTrouble, NetworkHeld
 from operatorlab.sandbox.docker import frames
 from operatorlab.subject import MemberState
 
@@ -177,27 +177,41 @@ def _inspected(client: docker.DockerClient, container: Container) -> Mapping[str
 
 
 def remove_project(client: docker.DockerClient, project: str) -> None:
-    """Remove every container, network and volume of a project; what is gone already is no trouble."""
+    """Remove every container, volume and network of a project; what is gone already is no trouble.
+
+    NetworkHeld, once all else is gone, if the daemon does not let go of a network that nothing is attached to.
+    """
     label = f"{PROJECT}={project}"
     for container in _listed(client, [label]):
         _gone(lambda one=container: one.remove(force=True, v=True))
-    for network in client.networks.list(filters={"label": label}):
-        _gone(lambda one=network: _remove_network(one))
     for volume in client.volumes.list(filters={"label": label}):
         _gone(lambda one=volume: one.remove(force=True))
+    held: list[str] = []
+    for network in client.networks.list(filters={"label": label}):
+        _gone(lambda one=network: _remove_network(one, held))
+    if held:
+        raise NetworkHeld(held)
 
 
-def _remove_network(network: Network) -> None:
-    """Remove it, freed of what hangs on to it: a stranger's container, or the end of one that is no more."""
+def _remove_network(network: Network, held: list[str]) -> None:
+    """Remove it, freed of what hangs on to it: a stranger's container, or the end of one that is no more.
+
+    Its name goes to `held` if it cannot be removed although nothing hangs on to it.
+    """
     give_up = time.monotonic() + _FREED_WITHIN_S
     while True:
         try:
             return network.remove()
         except APIError as refusal:
-            if "active endpoints" not in str(refusal.explanation) or time.monotonic() > give_up:
+            if "active endpoints" not in str(refusal.explanation):
                 raise
-        network.reload()
-        for end in network.attrs.get("Containers") or {}:
+            network.reload()
+            ends = network.attrs.get("Containers") or {}
+            if time.monotonic() > give_up:
+                if ends:
+                    raise
+                return held.append(str(network.name))
+        for end in ends:
             _gone(lambda one=end: network.disconnect(one, force=True))
         time.sleep(_LOOK_AGAIN_S)  # the daemon tells nobody when an end is gone
 

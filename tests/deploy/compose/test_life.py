@@ -1,11 +1,14 @@
 """A lab of containers comes up, is found again and goes, whatever interrupts it."""
 
 import asyncio
+import contextlib
 import json
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 
 import docker
 import pytest
@@ -13,13 +16,14 @@ from click.testing import CliRunner
 
 from operatorlab.cli import root
 from operatorlab.deploy.compose import ComposeDeployment
-from operatorlab.deploy.compose.engine import Engine, find_daemon
+from operatorlab.deploy.compose.containers import remove_project
+from operatorlab.deploy.compose.engine import Engine, find_daemon, socket_of
 from operatorlab.deploy.compose.stack import RELAY_IMAGE
 from operatorlab.deploy.kinds import attach, bring_up
 from operatorlab.deploy.labs import cleanup, labs
 from operatorlab.deploy.ports import LOOPBACK
 from operatorlab.deploy.records import LabRecord, LabState, begin_record, read_record
-from operatorlab.errors import BadParameter, DockerTrouble, MissingProgram, PortTaken
+from operatorlab.errors import BadParameter, DockerTrouble, MissingProgram, NetworkHeld, PortTaken
 from operatorlab.subject import COMPOSE, PROCESSES, MemberState
 from subjects.ratelimiter.subject import RateLimiter
 
@@ -76,6 +80,51 @@ async def test_a_strangers_container_on_its_network_does_not_keep_it_from_going(
     finally:
         stranger.remove(force=True)
         client.close()
+
+
+async def held(reader, writer, daemon):
+    """Passes a connection on to the daemon, but answers for it that networks are in use."""
+    with contextlib.suppress(ConnectionError):
+        from_daemon, to_daemon = await asyncio.open_unix_connection(daemon)
+
+        async def back():
+            while said := await from_daemon.read(65536):
+                writer.write(said)
+
+        answers = asyncio.ensure_future(back())
+        while asked := await reader.read(65536):
+            if asked.startswith(b"DELETE ") and b"/networks/" in asked.split(b"\r\n")[0]:
+                told = b'{"message": "network x has active endpoints"}'
+                writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\n")
+                writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(told), told))
+            else:
+                to_daemon.write(asked)
+        to_daemon.close()
+        await answers
+    writer.close()
+
+
+async def test_a_daemon_that_does_not_let_go_of_an_empty_network_is_told_of_and_all_else_is_gone(
+    left, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("operatorlab.deploy.compose.containers._FREED_WITHIN_S", 0.3)
+    client = docker.DockerClient(base_url=find_daemon())
+    project = f"held-{secrets.token_hex(4)}"
+    labels = {"com.docker.compose.project": project}
+    network = client.networks.create(f"{project}_lab", labels=labels, internal=True)
+    try:
+        client.volumes.create(f"{project}_kept", labels=labels)
+        client.containers.create(RELAY_IMAGE, ["sleep", "600"], network=network.name, labels=labels).start()
+        miscounting = f"unix://{tmp_path}/docker.sock"
+        serve = partial(held, daemon=socket_of(find_daemon()))
+        async with await asyncio.start_unix_server(serve, tmp_path / "docker.sock"):
+            with pytest.raises(NetworkHeld, match=f"does not let go of {network.name}, though nothing is attached"):
+                await Engine(miscounting)(lambda through: remove_project(through, project))
+        assert left(project) == [repr(network)]
+    finally:
+        await Engine(find_daemon())(lambda direct: remove_project(direct, project))
+        client.close()
+    assert left(project) == []
 
 
 @pytest.mark.slow
