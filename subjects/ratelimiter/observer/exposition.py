@@ -1,37 +1,84 @@
 """From a node's `/metrics` page to `NodeCounts`.
 
-Parsing would be the dearest part of a reading. But all pages say the same but for their values and the node's name,
-so what stands before a value is parsed by the library once and remembered.
+Parsing would be the dearest part of a reading. But a node writes the same page each time, but for the values: so the
+library parses what stands before a value once, and from then on it is only looked whether that still stands there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from subjects.ratelimiter.observer.readings import Histogram, NodeCounts
 
-_WANTED = (
-    "ratelimiter_decisions_total",
-    "ratelimiter_decision_seconds_bucket",
-    "ratelimiter_redis_errors_total",
-    "process_start_time_seconds",
-)
+_DECISIONS = "ratelimiter_decisions_total"
+_BUCKET = "ratelimiter_decision_seconds_bucket"
+_ERRORS = "ratelimiter_redis_errors_total"
+_STARTED = "process_start_time_seconds"
+_WANTED = (_DECISIONS, _BUCKET, _ERRORS, _STARTED)
+_OUTCOMES = ("allowed", "denied", "allowed_without_redis", "denied_without_redis")
 
 
 class Unreadable(ValueError):
     """The page is not what a node writes."""
 
 
-def parse_counts(page: str, node: str) -> NodeCounts:
-    """The counters of `node`; Unreadable if any is missing or the page is not in the exposition format."""
-    lines = page.replace(f'node="{node}"', 'node=""').splitlines()
-    try:
-        return _counts(line for line in lines if line.startswith(_WANTED))
-    except (ValueError, KeyError, OverflowError) as trouble:
-        raise Unreadable(f"{type(trouble).__name__}: {trouble}"[:200]) from trouble
+class Page:
+    """The page of `node`, as it was laid out when it was last read."""
+
+    def __init__(self, node: str) -> None:
+        self._named = f'node="{node}"'
+        self._layout: _Layout | None = None
+
+    def counts(self, page: str) -> NodeCounts:
+        """The counters; Unreadable if any is missing or the page is not in the exposition format."""
+        lines = page.split("\n")
+        try:
+            if self._layout is None or not self._layout.fits(lines):
+                self._layout = self._learned(lines)
+            return self._layout.counts(lines)
+        except (ValueError, KeyError, OverflowError) as trouble:
+            raise Unreadable(f"{type(trouble).__name__}: {trouble}"[:200]) from trouble
+
+    def _learned(self, lines: Sequence[str]) -> _Layout:
+        """Where each value stands; ValueError or KeyError if that cannot be told."""
+        places: dict[tuple[str, str | float], int] = {}
+        for number, line in enumerate(lines):
+            if line.startswith(_WANTED):
+                name, label = _series(line.rpartition(" ")[0].replace(self._named, 'node=""'))
+                places[name, float(label) if name == _BUCKET else label] = number
+        bounds = tuple(sorted(label for name, label in places if name == _BUCKET and isinstance(label, float)))
+        wanted: list[tuple[str, str | float]] = [(_STARTED, ""), (_ERRORS, "")]
+        wanted += [(_DECISIONS, outcome) for outcome in _OUTCOMES]
+        wanted += [(_BUCKET, bound) for bound in (*bounds[:-1], float("inf"))]
+        numbers = [places[key] for key in wanted]
+        heads = tuple(f"{lines[number].rpartition(' ')[0]} " for number in numbers)
+        return _Layout(bounds[:-1], itemgetter(*numbers), heads, max(numbers))
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Which lines have the values, and what stands before each: the start, the errors, the outcomes, the buckets."""
+
+    bounds: tuple[float, ...]
+    pick: Callable[[Sequence[str]], tuple[str, ...]]
+    heads: tuple[str, ...]
+    last: int
+
+    def fits(self, lines: Sequence[str]) -> bool:
+        """Whether a page is laid out so."""
+        return len(lines) > self.last and all(map(str.startswith, self.pick(lines), self.heads))
+
+    def counts(self, lines: Sequence[str]) -> NodeCounts:
+        """The values of a page that fits."""
+        started, *counted = map(float, map(str.removeprefix, self.pick(lines), self.heads))
+        errors, allowed, denied, allowed_without, denied_without, *buckets, total = map(int, counted)
+        latency = Histogram(self.bounds, tuple(buckets), total)
+        return NodeCounts(started, allowed, denied, allowed_without, denied_without, errors, latency)
 
 
 @lru_cache(maxsize=1 << 10)  # a page has some thirty
@@ -42,30 +89,3 @@ def _series(series: str) -> tuple[str, str]:
     if sample.timestamp is not None:
         raise ValueError(f"a value with a time stamp: {series}")
     return sample.name, sample.labels.get("outcome") or sample.labels.get("le") or ""
-
-
-def _counts(lines: Iterable[str]) -> NodeCounts:
-    """The counters that lines tell, each a series and a value."""
-    outcomes: dict[str, int] = {}
-    buckets: dict[float, int] = {}
-    single: dict[str, float] = {}
-    for line in lines:
-        series, _, value = line.rpartition(" ")
-        name, label = _series(series)
-        if name == "ratelimiter_decision_seconds_bucket":
-            buckets[float(label)] = int(float(value))
-        elif name == "ratelimiter_decisions_total":
-            outcomes[label] = int(float(value))
-        else:
-            single[name] = float(value)
-    total = buckets.pop(float("inf"))
-    bounds = tuple(sorted(buckets))
-    return NodeCounts(
-        started=single["process_start_time_seconds"],
-        allowed=outcomes.get("allowed", 0),
-        denied=outcomes.get("denied", 0),
-        allowed_without_redis=outcomes.get("allowed_without_redis", 0),
-        denied_without_redis=outcomes.get("denied_without_redis", 0),
-        redis_errors=int(single["ratelimiter_redis_errors_total"]),
-        latency=Histogram(bounds, tuple(buckets[bound] for bound in bounds), total),
-    )

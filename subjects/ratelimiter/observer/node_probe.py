@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from operatorlab.clock import Clock
 from operatorlab.subject import Json
 from subjects.ratelimiter.limits import CANARY
-from subjects.ratelimiter.observer.exposition import Unreadable, parse_counts
+from subjects.ratelimiter.observer.exposition import Page, Unreadable
 from subjects.ratelimiter.observer.readings import CanaryCheck, NodeCounts
 from subjects.ratelimiter.observer.silence import Kind, Silence, deadline, look_again, silence_of
 from subjects.ratelimiter.observer.wire import Response, Wire
@@ -17,12 +16,16 @@ from subjects.ratelimiter.observer.wire import Response, Wire
 _GREETING = b"GET /health HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
 class NodeProbe:
     """One node, over its wire. Each question raises Silence if it gets no answer, or none `within_s` seconds."""
 
-    name: str
-    wire: Wire
+    def __init__(self, name: str, wire: Wire) -> None:
+        self.name = name
+        self.wire = wire
+        self._page = Page(name)
+
+    def __repr__(self) -> str:
+        return f"<NodeProbe of {self.name} at {self.wire.address}>"
 
     async def health(self, within_s: float | None = None) -> int:
         """The HTTP status of the liveness probe."""
@@ -41,7 +44,7 @@ class NodeProbe:
         if response.status != HTTPStatus.OK:
             raise Silence(Kind.USELESS, f"/metrics answers {response.status}")
         try:
-            return parse_counts(response.body.decode(errors="replace"), self.name)
+            return self._page.counts(response.body.decode(errors="replace"))
         except Unreadable as trouble:
             raise Silence(Kind.USELESS, f"/metrics cannot be read: {trouble}") from trouble
 

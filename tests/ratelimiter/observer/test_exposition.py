@@ -2,7 +2,7 @@
 
 import pytest
 
-from subjects.ratelimiter.observer.exposition import Unreadable, parse_counts
+from subjects.ratelimiter.observer.exposition import Page, Unreadable
 from subjects.ratelimiter.observer.readings import Histogram
 from subjects.ratelimiter.service.metrics import NodeMetrics, Outcome
 
@@ -23,7 +23,7 @@ def page() -> str:
 
 
 def test_the_counters_of_a_real_page(page):
-    counts = parse_counts(page, "node-1")
+    counts = Page("node-1").counts(page)
     assert (counts.allowed, counts.denied) == (2, 1)
     assert (counts.allowed_without_redis, counts.denied_without_redis) == (0, 1)
     assert counts.redis_errors == 1
@@ -32,7 +32,7 @@ def test_the_counters_of_a_real_page(page):
 
 
 def test_the_histogram_of_a_real_page(page):
-    latency = parse_counts(page, "node-1").latency
+    latency = Page("node-1").counts(page).latency
     assert isinstance(latency, Histogram)
     assert latency.total == 4
     by_bound = dict(zip(latency.bounds, latency.counts, strict=True))
@@ -52,23 +52,46 @@ def test_the_histogram_of_a_real_page(page):
 )
 def test_a_page_that_is_no_such_page_is_refused(wrong):
     with pytest.raises(Unreadable):
-        parse_counts(wrong, "node-1")
+        Page("node-1").counts(wrong)
 
 
 @pytest.mark.parametrize("family", ["ratelimiter_redis_errors_total", "process_start_time_seconds"])
 def test_a_page_with_a_family_missing_is_refused(page, family):
     with pytest.raises(Unreadable, match=family):
-        parse_counts("\n".join(line for line in page.splitlines() if not line.startswith(family)), "node-1")
+        Page("node-1").counts("\n".join(line for line in page.splitlines() if not line.startswith(family)))
 
 
 def test_pages_of_many_nodes_are_told_apart(page):
     other = NodeMetrics("node-2")
     other.decided(Outcome.DENIED, 0.3)
-    assert parse_counts(other.exposition().decode(), "node-2").denied == 1
-    assert parse_counts(page, "node-1").allowed == 2
-    assert parse_counts(page, "another").allowed == 2, "whatever a page calls itself"
+    assert Page("node-2").counts(other.exposition().decode()).denied == 1
+    assert Page("node-1").counts(page).allowed == 2
+    assert Page("another").counts(page).allowed == 2, "whatever a page calls itself"
 
 
 def test_a_value_with_a_time_stamp_is_refused(page):
     with pytest.raises(Unreadable):
-        parse_counts("\n".join(f"{line} 1" for line in page.splitlines()), "node-1")
+        Page("node-1").counts("\n".join(f"{line} 1" for line in page.splitlines()))
+
+
+def test_a_page_is_read_anew_when_it_is_laid_out_otherwise(page):
+    known = Page("node-1")
+    before = known.counts(page)
+    assert known.counts(page.replace('outcome="denied"} 1.0', 'outcome="denied"} 7.0')).denied == 7
+    lines = page.splitlines()
+    assert known.counts("\n".join(reversed(lines))) == before
+    assert known.counts("\n".join(["# a line more", *lines])) == before
+    finer = page.replace('le="0.0005"', 'le="0.0003"')
+    assert known.counts(finer).latency.bounds[0] == 0.0003
+    with pytest.raises(Unreadable, match="redis_errors"):
+        known.counts("\n".join(line for line in lines if not line.startswith("ratelimiter_redis_errors")))
+    with pytest.raises(Unreadable):
+        known.counts("\n".join(f"{line} 1" for line in lines))
+    assert known.counts(page) == before
+
+
+def test_reading_a_known_page_asks_the_library_nothing(page, monkeypatch):
+    known = Page("node-1")
+    before = known.counts(page)
+    monkeypatch.setattr("subjects.ratelimiter.observer.exposition._series", None)
+    assert known.counts(page) == before
