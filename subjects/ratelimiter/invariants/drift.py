@@ -9,70 +9,72 @@ Totals never shrink while one Redis process lives: if they do, someone flushed t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from operatorlab.subject import Finding, Invariant, Observation, Undecided, Violation
-from subjects.ratelimiter.invariants.series import Sample, node_members, samples
+from subjects.ratelimiter.invariants.series import Run, Series, node_members
+from subjects.ratelimiter.observer.readings import NodeCounts
 
 _RELATIVE = 0.05
 """Part of a node's allowed requests that may differ besides the threshold: requests in flight at full load."""
 
 
 def _check_counter_drift(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
-    comparable = {n.name: _comparable(samples(history, n.name)) for n in node_members(history[-1])}
-    lost = {name: loss for name, seen in comparable.items() if (loss := _lost(seen))}
+    series = Series(history)
+    comparable = {node.name: _comparable(series.run(node.name)) for node in node_members(history[-1])}
+    lost = {name: loss for name, run in comparable.items() if (loss := _lost(run))}
     if lost:
         shrunk = ", ".join(f"{name} from {before} to {after}" for name, (before, after) in sorted(lost.items()))
         message = f"Redis lost counts without a restart: the total of {shrunk}"
         yield Violation(rule.name, "redis", message, rule.severity, {"lost": lost})
-    for name, seen in comparable.items():
+    for name, run in comparable.items():
         if lost:
             yield Undecided(rule.name, name, "Redis lost its totals, there is nothing to compare with")
-        elif len(seen) < 2:
+        elif len(run.counts) < 2:
             yield Undecided(rule.name, name, "fewer than two readings of its counters and of Redis' totals")
         else:
-            yield from _drift(rule, name, seen[0], seen[-1])
+            yield from _drift(rule, name, run)
 
 
-def _comparable(seen: Sequence[Sample]) -> list[Sample]:
-    """The samples with both totals, of the Redis process that runs now; empty if the newest has none."""
-    if not seen or not _has_totals(seen[-1]):
-        return []
-    return [sample for sample in seen if _has_totals(sample) and sample.redis_run == seen[-1].redis_run]
+def _comparable(run: Run) -> Run:
+    """The readings with both totals, of the Redis process that runs now; empty if the newest has none."""
+    if not run.counts or run.looks[-1].redis_run is None or run.counts[-1].counted_after is None:
+        return Run()
+    now = run.looks[-1].redis_run
+    both = zip(run.counts, run.looks, strict=True)
+    kept = [(one, look) for one, look in both if look.redis_run == now and one.counted_after is not None]
+    return run if len(kept) == len(run.counts) else Run(*zip(*kept, strict=True))
 
 
-def _has_totals(sample: Sample) -> bool:
-    counts = sample.counts
-    return sample.redis_run is not None and counts.counted_before is not None and counts.counted_after is not None
-
-
-def _lost(seen: Sequence[Sample]) -> tuple[int, int] | None:
+def _lost(run: Run) -> tuple[int, int] | None:
     """Redis' total before and after it shrank, if it did."""
-    highest = 0
-    for sample in seen:
-        for total in _totals(sample):
-            if total < highest:
-                return highest, total
-            highest = total
-    return None
+    totals = [total for one in run.counts for total in _totals(one)]
+    if totals == sorted(totals):
+        return None
+    highest = accumulate(totals, max)
+    return next((most, now) for most, now in zip(highest, totals[1:], strict=False) if now < most)
 
 
-def _totals(sample: Sample) -> tuple[int, int]:
-    before, after = sample.counts.counted_before, sample.counts.counted_after
+def _totals(counts: NodeCounts) -> tuple[int, int]:
+    """Before and after; there is never one without the other."""
+    before, after = counts.counted_before, counts.counted_after
     assert before is not None
     assert after is not None
     return before, after
 
 
-def _drift(rule: Invariant, name: str, first: Sample, last: Sample) -> Iterator[Finding]:
+def _drift(rule: Invariant, name: str, run: Run) -> Iterator[Finding]:
     assert rule.threshold is not None
-    own = last.counts.allowed - first.counts.allowed
+    first, last = run.counts[0], run.counts[-1]
+    own = last.allowed - first.allowed
     least = _totals(last)[0] - _totals(first)[1]
     most = _totals(last)[1] - _totals(first)[0]
-    forgiven = last.counts.redis_errors - first.counts.redis_errors
+    forgiven = last.redis_errors - first.redis_errors
     tolerance = rule.threshold + _RELATIVE * max(own, most)
     if own - most > tolerance or least - own > tolerance + forgiven:
         message = (
-            f"{name} says it allowed {own} requests in the last {last.monotonic - first.monotonic:.1f} s, "
+            f"{name} says it allowed {own} requests in the last "
+            f"{run.looks[-1].monotonic - run.looks[0].monotonic:.1f} s, "
             f"Redis counted {least} to {most} for it (tolerance {tolerance:.0f})"
         )
         evidence = {"node": own, "redis_least": least, "redis_most": most, "redis_errors": forgiven}

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from operator import sub
 
 from operatorlab.subject import Finding, Invariant, Observation, Severity, Undecided, Violation
-from subjects.ratelimiter.invariants.series import Sample, is_live, node_members, samples
+from subjects.ratelimiter.invariants.series import Run, Series, is_live, node_members
 from subjects.ratelimiter.observer.readings import Histogram
 
 _QUANTILE = 0.99
@@ -25,8 +26,7 @@ _SLOW_FOR_S = 1.9
 
 def difference(newer: Histogram, older: Histogram) -> Histogram:
     """The histogram of what was counted after `older` and up to `newer`, of the same process."""
-    counts = tuple(after - before for after, before in zip(newer.counts, older.counts, strict=True))
-    return Histogram(newer.bounds, counts, newer.total - older.total)
+    return Histogram(newer.bounds, tuple(map(sub, newer.counts, older.counts)), newer.total - older.total)
 
 
 def quantile(histogram: Histogram, q: float) -> float | None:
@@ -55,25 +55,34 @@ def _check_high_latency(history: Sequence[Observation], rule: Invariant) -> Iter
     live = {node.name for node in node_members(history[-1]) if is_live(node)}
     p99: dict[str, float] = {}
     proven: set[str] = set()
+    series, ready = Series(history), _unready_until(history)
     for node in node_members(history[-1]):
-        seen = samples(_since_ready(history, node.name), node.name)
-        value = quantile(difference(seen[-1].counts.latency, seen[0].counts.latency), _QUANTILE) if seen else None
+        run = series.run(node.name, ready.get(node.name, 0))
+        value = quantile(_counted(run), _QUANTILE) if run.counts else None
         if value is None:
             yield Undecided(
                 rule.name, node.name, "no requests were seen since it became ready, or since the window began"
             )
             continue
         p99[node.name] = value
-        if value > rule.threshold and _is_lasting(seen, rule.threshold):
+        if value > rule.threshold and _is_lasting(run, rule.threshold):
             proven.add(node.name)
     slow = {name for name, value in p99.items() if value > rule.threshold}
     yield from _verdicts(rule, p99, slow, proven, all_slow=len(live) > 1 and slow >= live)
 
 
-def _since_ready(history: Sequence[Observation], name: str) -> Sequence[Observation]:
-    """The newest observations in which the node did not say that it is not ready."""
-    unready = [i for i, seen in enumerate(history) if seen.node(name).facts.get("ready") is False]
-    return history[unready[-1] + 1 :] if unready else history
+def _counted(run: Run) -> Histogram:
+    return difference(run.counts[-1].latency, run.counts[0].latency)
+
+
+def _unready_until(history: Sequence[Observation]) -> dict[str, int]:
+    """How many of the readings end with the last in which a node said that it was not ready; not who never did."""
+    return {
+        node.name: readings
+        for readings, seen in enumerate(history, start=1)
+        for node in seen.nodes
+        if node.facts.get("ready") is False
+    }
 
 
 def _verdicts(
@@ -98,11 +107,12 @@ def _slow(rule: Invariant, component: str, message: str, p99: dict[str, float]) 
     return Violation(rule.name, component, text, rule.severity, {"p99_s": p99, "threshold_s": rule.threshold})
 
 
-def _is_lasting(seen: Sequence[Sample], limit_s: float) -> bool:
+def _is_lasting(run: Run, limit_s: float) -> bool:
     """Whether slow requests ended in at least two spans between readings, that together are long enough."""
     slow, spans = 0, []
-    for older, newer in pairwise(seen):
-        count = slower_than(difference(newer.counts.latency, older.counts.latency), limit_s)
+    readings = zip(run.counts, run.looks, strict=True)
+    for (before, older), (after, newer) in pairwise(readings):
+        count = slower_than(difference(after.latency, before.latency), limit_s)
         slow += count
         if count:
             spans.append(newer.monotonic - older.monotonic)

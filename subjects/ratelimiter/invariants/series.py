@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from operatorlab.subject import Node, NodeState, Observation
 from subjects.ratelimiter.observer.readings import NodeCounts, Readings
@@ -11,13 +11,18 @@ from subjects.ratelimiter.observer.readings import NodeCounts, Readings
 _LONGEST_READING_S = 0.7
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A node's counters as of `monotonic` seconds, and the Redis they were compared with."""
+class Look(NamedTuple):
+    """When a reading was taken, in monotonic seconds, and the Redis that counters were compared with."""
 
     monotonic: float
-    counts: NodeCounts
     redis_run: str | None
+
+
+class Run(NamedTuple):
+    """A node's counters since it last started, oldest first, and the reading that each comes from."""
+
+    counts: Sequence[NodeCounts] = ()
+    looks: Sequence[Look] = ()
 
 
 def node_members(observation: Observation) -> list[Node]:
@@ -45,17 +50,28 @@ def lasting_s(history: Sequence[Observation], holds: Callable[[Observation], boo
     return end - since
 
 
-def samples(history: Sequence[Observation], node: str) -> list[Sample]:
-    """The counters of `node` since its last restart, oldest first; empty if the newest reading has none."""
-    seen: list[Sample] = []
-    for observation in reversed(history):
-        readings = Readings.of(observation)
-        counts = readings.nodes.get(node)
-        if counts is None and not seen:
-            return []
-        if counts is None:
-            continue
-        if seen and counts.started != seen[-1].counts.started:
-            break
-        seen.append(Sample(observation.monotonic, counts, readings.redis.run_id if readings.redis else None))
-    return seen[::-1]
+class Series:
+    """The counters of each node in a history."""
+
+    def __init__(self, history: Sequence[Observation]) -> None:
+        readings = [Readings.of(seen) for seen in history]
+        self._nodes = [one.nodes for one in readings]
+        self._looks = [
+            Look(seen.monotonic, one.redis.run_id if one.redis else None)
+            for seen, one in zip(history, readings, strict=True)
+        ]
+
+    def run(self, node: str, after: int = 0) -> Run:
+        """Those since its last start, without the `after` oldest readings; empty if the newest has none."""
+        told = [nodes.get(node) for nodes in self._nodes[after:]]
+        newest = told[-1] if told else None
+        if newest is None:
+            return Run()
+        first = len(told)
+        while first and ((one := told[first - 1]) is None or one.started == newest.started):
+            first -= 1
+        looks = self._looks[after + first :]
+        counts = [one for one in told[first:] if one is not None]
+        if len(counts) < len(looks):
+            looks = [look for look, one in zip(looks, told[first:], strict=True) if one is not None]
+        return Run(counts, looks)
