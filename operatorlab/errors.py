@@ -105,7 +105,7 @@ class NetworkHeld(DockerTrouble):
         super().__init__(
             f"the Docker daemon does not let go of {', '.join(networks)}, though nothing is attached there any more",
             cause="it miscounts what is attached to a network, now and then; all else of the lab is gone",
-            next_step="restart Docker, then `operatorlab cleanup`",
+            next_step="restart Docker, then `operatorlab down` again, or `operatorlab cleanup`",
         )
         self.networks = tuple(networks)
 
