@@ -152,21 +152,28 @@ def _of_containers(folder):
     try:
         with contextlib.closing(docker.DockerClient(base_url=find_daemon(), timeout=5)) as client:
             label = {"label": "operatorlab.run"}
-            found = [(one.name, one.labels) for one in client.containers.list(all=True, filters=label)]
-            networks = (one for one in client.networks.list(filters=label) if not _held(one))
-            found += [(one.name, one.attrs["Labels"]) for one in networks]
+            containers = [one for one in client.containers.list(all=True, filters=label) if _run_of(one) in runs]
+            networks = [one for one in client.networks.list(filters=label) if _run_of(one) in runs and not _held(one)]
+            return [one.name for one in (*containers, *networks)]
     except (EnvironmentTrouble, docker.errors.DockerException):
         return []
-    return [name for name, labels in found if labels["operatorlab.run"] in runs]
+
+
+def _run_of(one):
+    """The lab that a container or a network belongs to."""
+    return one.attrs.get("Config", one.attrs)["Labels"]["operatorlab.run"]
 
 
 def _held(network):
-    """Whether it is still there only because Docker does not let go of it, as `NetworkHeld` says."""
+    """Whether it is there only because Docker does not let go of it, as `NetworkHeld` says. Else it is gone now."""
     network.reload()
+    if network.attrs["Containers"]:
+        return False
     try:
-        return not network.attrs["Containers"] and bool(network.remove())
+        network.remove()
     except docker.errors.APIError as refusal:
         return "active endpoints" in refusal.explanation
+    return False
 
 
 def _text(path):
