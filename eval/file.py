@@ -17,14 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlite_utils import Database
-
 from eval.campaign import Campaign
 from eval.canonical import canonical
 from eval.evidence import Evidence, Trial
 from eval.judge import Judgement
 from eval.score import Score, score
 from operatorlab import __version__, home
+from operatorlab.audit.database import Database
 from operatorlab.errors import BadParameter, OperatorLabError, UnknownName
 
 FORMAT = 4

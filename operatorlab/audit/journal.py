@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, cast
 
-from sqlite_utils import Database
 from ulid import ULID
 
 from operatorlab.audit import chain
 from operatorlab.audit.chain import ChainReport, Event, EventRow
+from operatorlab.audit.database import Database
 from operatorlab.audit.opening import open_for_reading, open_for_writing
 from operatorlab.audit.redaction import Redactor, secrets_of
 from operatorlab.audit.trouble import explained

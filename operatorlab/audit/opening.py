@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlite_utils import Database
-
+from operatorlab.audit.database import Database
 from operatorlab.audit.migrations import migrations
 from operatorlab.audit.trouble import corrupt, explained, not_writable, reachable
 from operatorlab.errors import AuditCorrupt, AuditNewer, BadParameter
