@@ -107,7 +107,6 @@ class NetworkHeld(DockerTrouble):
             cause="it miscounts what is attached to a network, now and then; all else of the lab is gone",
             next_step="restart Docker, then `operatorlab down` again, or `operatorlab cleanup`",
         )
-        self.networks = tuple(networks)
 
 
 class AuditError(OperatorLabError):

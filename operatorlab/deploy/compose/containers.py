@@ -21,7 +21,6 @@ from operatorlab.subject import MemberState
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _STATES = {"running": MemberState.RUNNING, "restarting": MemberState.RUNNING, "paused": MemberState.PAUSED}
-_FREED_WITHIN_S = 10.0
 _LOOK_AGAIN_S = 0.1
 _BEST_FIRST = ("running", "paused", "restarting", "exited", "created", "dead", "removing")
 
@@ -176,10 +175,11 @@ def _inspected(client: docker.DockerClient, container: Container) -> Mapping[str
     return found
 
 
-def remove_project(client: docker.DockerClient, project: str) -> None:
+def remove_project(client: docker.DockerClient, project: str, *, freed_within_s: float = 10.0) -> None:
     """Remove every container, volume and network of a project; what is gone already is no trouble.
 
-    NetworkHeld, once all else is gone, if the daemon does not let go of a network that nothing is attached to.
+    NetworkHeld, once all else is gone, if the daemon does not let go of a network that nothing is attached to,
+    `freed_within_s` seconds long.
     """
     label = f"{PROJECT}={project}"
     for container in _listed(client, [label]):
@@ -188,17 +188,17 @@ def remove_project(client: docker.DockerClient, project: str) -> None:
         _gone(lambda one=volume: one.remove(force=True))
     held: list[str] = []
     for network in client.networks.list(filters={"label": label}):
-        _gone(lambda one=network: _remove_network(one, held))
+        _gone(lambda one=network: _remove_network(one, held, freed_within_s))
     if held:
         raise NetworkHeld(held)
 
 
-def _remove_network(network: Network, held: list[str]) -> None:
+def _remove_network(network: Network, held: list[str], within_s: float) -> None:
     """Remove it, freed of what hangs on to it: a stranger's container, or the end of one that is no more.
 
     Its name goes to `held` if it cannot be removed although nothing hangs on to it.
     """
-    give_up = time.monotonic() + _FREED_WITHIN_S
+    give_up = time.monotonic() + within_s
     while True:
         try:
             return network.remove()

@@ -104,10 +104,7 @@ async def held(reader, writer, daemon):
     writer.close()
 
 
-async def test_a_daemon_that_does_not_let_go_of_an_empty_network_is_told_of_and_all_else_is_gone(
-    left, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("operatorlab.deploy.compose.containers._FREED_WITHIN_S", 0.3)
+async def test_a_daemon_that_does_not_let_go_of_an_empty_network_is_told_of_and_all_else_is_gone(left, tmp_path):
     client = docker.DockerClient(base_url=find_daemon())
     project = f"held-{secrets.token_hex(4)}"
     labels = {"com.docker.compose.project": project}
@@ -119,7 +116,7 @@ async def test_a_daemon_that_does_not_let_go_of_an_empty_network_is_told_of_and_
         serve = partial(held, daemon=socket_of(find_daemon()))
         async with await asyncio.start_unix_server(serve, tmp_path / "docker.sock"):
             with pytest.raises(NetworkHeld, match=f"does not let go of {network.name}, though nothing is attached"):
-                await Engine(miscounting)(lambda through: remove_project(through, project))
+                await Engine(miscounting)(lambda through: remove_project(through, project, freed_within_s=0.3))
         assert left(project) == [repr(network)]
     finally:
         await Engine(find_daemon())(lambda direct: remove_project(direct, project))

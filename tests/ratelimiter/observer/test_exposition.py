@@ -2,7 +2,7 @@
 
 import pytest
 
-from subjects.ratelimiter.observer.exposition import Page, Unreadable
+from subjects.ratelimiter.observer.exposition import Page, Unreadable, _series
 from subjects.ratelimiter.observer.readings import Histogram
 from subjects.ratelimiter.service.metrics import NodeMetrics, Outcome
 
@@ -90,8 +90,8 @@ def test_a_page_is_read_anew_when_it_is_laid_out_otherwise(page):
     assert known.counts(page) == before
 
 
-def test_reading_a_known_page_asks_the_library_nothing(page, monkeypatch):
+def test_reading_a_known_page_asks_the_library_nothing(page):
     known = Page("node-1")
-    before = known.counts(page)
-    monkeypatch.setattr("subjects.ratelimiter.observer.exposition._series", None)
+    before, asked = known.counts(page), _series.cache_info()
     assert known.counts(page) == before
+    assert _series.cache_info() == asked
