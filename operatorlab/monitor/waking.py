@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 
 from operatorlab.monitor.tickets import Ticket
-from operatorlab.subject import Announces, Change, Finding, NodeState, Observation, Violation
+from operatorlab.subject import Announces, Change, Finding, Observation, Violation
 
 BRISK_S = 0.1
 """From one look to the next while something unsettled is watched, unless the interval is shorter still."""
@@ -28,7 +28,7 @@ Unwell = frozenset[tuple[str, ...]]
 
 def unwell(observation: Observation, findings: Iterable[Finding], live: Iterable[Ticket]) -> Unwell:
     """What is wrong, was not seen, or waits for its end; empty if all is well. Being undecided alone does not count."""
-    found: set[tuple[str, ...]] = {(n.name, n.state) for n in observation.nodes if n.state is not NodeState.UP}
+    found: set[tuple[str, ...]] = {(node.name, node.state) for node in observation.unwell}
     found |= {("blind", blind.what, blind.component) for blind in observation.blind}
     found |= {("broken", finding.fingerprint) for finding in findings if isinstance(finding, Violation)}
     found |= {(ticket.id, ticket.state, "holds" if ticket.holding_since else "") for ticket in live}

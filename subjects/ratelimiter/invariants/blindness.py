@@ -11,15 +11,17 @@ from subjects.ratelimiter.invariants.series import is_live, lasting_s
 def _check_observer_blind(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
     assert rule.threshold is not None
     now = history[-1]
-    for member in now.nodes:
-        missed = [blind for blind in now.blind if blind.component == member.name]
-        lasting = [blind for blind in missed if _missed_for_s(history, blind) >= rule.threshold]
+    missed: dict[str, list[Blind]] = {node.name: [] for node in now.unwell if not is_live(node)}
+    for blind in now.blind:
+        missed.setdefault(blind.component, []).append(blind)
+    for name, spots in missed.items():
+        lasting = [blind for blind in spots if _missed_for_s(history, blind) >= rule.threshold]
         if lasting:
-            yield _violation(rule, member.name, lasting)
-        elif missed:
-            yield Undecided(rule.name, member.name, f"missed for less than {rule.threshold} s: {_list(missed)}")
-        elif not is_live(member):
-            yield Undecided(rule.name, member.name, "it is not there to be seen")
+            yield _violation(rule, name, lasting)
+        elif spots:
+            yield Undecided(rule.name, name, f"missed for less than {rule.threshold} s: {_list(spots)}")
+        else:
+            yield Undecided(rule.name, name, "it is not there to be seen")
 
 
 def _missed_for_s(history: Sequence[Observation], blind: Blind) -> float:

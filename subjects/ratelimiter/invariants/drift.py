@@ -8,73 +8,104 @@ Totals never shrink while one Redis process lives: if they do, someone flushed t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
+from operator import le
+from typing import NamedTuple
 
 from operatorlab.subject import Finding, Invariant, Observation, Undecided, Violation
-from subjects.ratelimiter.invariants.series import Run, Series, node_members
-from subjects.ratelimiter.observer.readings import NodeCounts
+from subjects.ratelimiter.invariants.series import node_members
+from subjects.ratelimiter.observer.readings import NodeCounts, Readings
 
 _RELATIVE = 0.05
 """Part of a node's allowed requests that may differ besides the threshold: requests in flight at full load."""
 
 
+class _Look(NamedTuple):
+    """What of one reading is compared; `before` and `after` have the same nodes."""
+
+    monotonic: float
+    nodes: Mapping[str, NodeCounts]
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+
+
 def _check_counter_drift(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
-    series = Series(history)
-    comparable = {node.name: _comparable(series.run(node.name)) for node in node_members(history[-1])}
-    lost = {name: loss for name, run in comparable.items() if (loss := _lost(run))}
+    looks = _comparable(history)
+    names = [node.name for node in node_members(history[-1])]
+    lost = {} if _only_grew(looks) else {name: loss for name in names if (loss := _lost(_run(looks, name), name))}
     if lost:
         shrunk = ", ".join(f"{name} from {before} to {after}" for name, (before, after) in sorted(lost.items()))
         message = f"Redis lost counts without a restart: the total of {shrunk}"
         yield Violation(rule.name, "redis", message, rule.severity, {"lost": lost})
-    for name, run in comparable.items():
+    for name in names:
         if lost:
             yield Undecided(rule.name, name, "Redis lost its totals, there is nothing to compare with")
-        elif len(run.counts) < 2:
+        elif len(looks) > 1 and _agree(looks[0], looks[-1], name):
+            continue
+        elif len(run := _run(looks, name)) < 2:
             yield Undecided(rule.name, name, "fewer than two readings of its counters and of Redis' totals")
         else:
             yield from _drift(rule, name, run)
 
 
-def _comparable(run: Run) -> Run:
-    """The readings with both totals, of the Redis process that runs now; empty if the newest has none."""
-    if not run.counts or run.looks[-1].redis_run is None or run.counts[-1].counted_after is None:
-        return Run()
-    now = run.looks[-1].redis_run
-    both = zip(run.counts, run.looks, strict=True)
-    kept = [(one, look) for one, look in both if look.redis_run == now and one.counted_after is not None]
-    return run if len(kept) == len(run.counts) else Run(*zip(*kept, strict=True))
+def _comparable(history: Sequence[Observation]) -> list[_Look]:
+    """The readings of the Redis process that runs now; none if the newest does not tell which."""
+    seen = [(one.monotonic, Readings.of(one)) for one in history]
+    now = seen[-1][1].redis
+    return [
+        _Look(at, one.nodes, one.counted_before, one.counted_after)
+        for at, one in seen
+        if now is not None and one.redis is not None and one.redis.run_id == now.run_id
+    ]
 
 
-def _lost(run: Run) -> tuple[int, int] | None:
-    """Redis' total before and after it shrank, if it did."""
-    totals = [total for one in run.counts for total in _totals(one)]
-    if totals == sorted(totals):
-        return None
+def _only_grew(looks: Sequence[_Look]) -> bool:
+    """Whether each reading has the totals of the same nodes, and none ever shrank: so it is, most of the time."""
+    totals = [one for look in looks for one in (look.before, look.after)]
+    return all(
+        list(older) == list(newer) and all(map(le, older.values(), newer.values())) for older, newer in pairwise(totals)
+    )
+
+
+def _agree(first: _Look, last: _Look, name: str) -> bool:
+    """Whether what a node counted surely lies between what Redis did: most nodes, most of the time."""
+    older, newer = first.nodes.get(name), last.nodes.get(name)
+    if older is None or newer is None or older.started != newer.started:
+        return False
+    if name not in first.before or name not in last.before:
+        return False
+    own = newer.allowed - older.allowed
+    return last.before[name] - first.after[name] <= own <= last.after[name] - first.before[name]
+
+
+def _run(looks: Sequence[_Look], name: str) -> list[_Look]:
+    """Those with both totals of a node and with its counters since it last started; none if the newest is not such."""
+    newest = looks[-1].nodes.get(name) if looks and name in looks[-1].before else None
+    if newest is None:
+        return []
+    told = ((look, look.nodes.get(name)) for look in looks if name in look.before)
+    return [look for look, one in told if one is not None and one.started == newest.started]
+
+
+def _lost(run: Sequence[_Look], name: str) -> tuple[int, int] | None:
+    """Redis' total of a node before and after it shrank, if it did."""
+    totals = [total for look in run for total in (look.before[name], look.after[name])]
     highest = accumulate(totals, max)
-    return next((most, now) for most, now in zip(highest, totals[1:], strict=False) if now < most)
+    return next(((most, now) for most, now in zip(highest, totals[1:], strict=False) if now < most), None)
 
 
-def _totals(counts: NodeCounts) -> tuple[int, int]:
-    """Before and after; there is never one without the other."""
-    before, after = counts.counted_before, counts.counted_after
-    assert before is not None
-    assert after is not None
-    return before, after
-
-
-def _drift(rule: Invariant, name: str, run: Run) -> Iterator[Finding]:
+def _drift(rule: Invariant, name: str, run: Sequence[_Look]) -> Iterator[Finding]:
     assert rule.threshold is not None
-    first, last = run.counts[0], run.counts[-1]
-    own = last.allowed - first.allowed
-    least = _totals(last)[0] - _totals(first)[1]
-    most = _totals(last)[1] - _totals(first)[0]
-    forgiven = last.redis_errors - first.redis_errors
+    first, last = run[0], run[-1]
+    own = last.nodes[name].allowed - first.nodes[name].allowed
+    least = last.before[name] - first.after[name]
+    most = last.after[name] - first.before[name]
+    forgiven = last.nodes[name].redis_errors - first.nodes[name].redis_errors
     tolerance = rule.threshold + _RELATIVE * max(own, most)
     if own - most > tolerance or least - own > tolerance + forgiven:
         message = (
-            f"{name} says it allowed {own} requests in the last "
-            f"{run.looks[-1].monotonic - run.looks[0].monotonic:.1f} s, "
+            f"{name} says it allowed {own} requests in the last {last.monotonic - first.monotonic:.1f} s, "
             f"Redis counted {least} to {most} for it (tolerance {tolerance:.0f})"
         )
         evidence = {"node": own, "redis_least": least, "redis_most": most, "redis_errors": forgiven}

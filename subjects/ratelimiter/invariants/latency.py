@@ -9,6 +9,7 @@ whole time-out for each decision; that is `redis_disconnected`, so those reading
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from operator import sub
@@ -34,7 +35,7 @@ def quantile(histogram: Histogram, q: float) -> float | None:
     if histogram.total <= 0:
         return None
     rank = q * histogram.total
-    lower, below = 0.0, 0
+    lower, below = 0.0, 0.0
     for bound, count in zip(histogram.bounds, histogram.counts, strict=True):
         if count >= rank and count > below:
             return lower + (bound - lower) * (rank - below) / (count - below)
@@ -42,7 +43,7 @@ def quantile(histogram: Histogram, q: float) -> float | None:
     return histogram.bounds[-1]
 
 
-def slower_than(histogram: Histogram, limit_s: float) -> int:
+def slower_than(histogram: Histogram, limit_s: float) -> float:
     """How many took longer than the first bound at or above `limit_s`: never an overestimate."""
     for bound, count in zip(histogram.bounds, histogram.counts, strict=True):
         if bound >= limit_s:
@@ -52,23 +53,37 @@ def slower_than(histogram: Histogram, limit_s: float) -> int:
 
 def _check_high_latency(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
     assert rule.threshold is not None
-    live = {node.name for node in node_members(history[-1]) if is_live(node)}
     p99: dict[str, float] = {}
     proven: set[str] = set()
-    series, ready = Series(history), _unready_until(history)
-    for node in node_members(history[-1]):
-        run = series.run(node.name, ready.get(node.name, 0))
+    series, unready = Series(history), _unready_until(history)
+    members = node_members(history[-1])
+    for node in members:
+        after = unready.get(node.name, 0)
+        ends = series.ends(node.name, after)
+        if ends and _is_quick(ends[0].latency, ends[1].latency, rule.threshold):
+            continue
+        run = series.run(node.name, after)
         value = quantile(_counted(run), _QUANTILE) if run.counts else None
         if value is None:
             yield Undecided(
                 rule.name, node.name, "no requests were seen since it became ready, or since the window began"
             )
-            continue
-        p99[node.name] = value
-        if value > rule.threshold and _is_lasting(run, rule.threshold):
-            proven.add(node.name)
-    slow = {name for name, value in p99.items() if value > rule.threshold}
-    yield from _verdicts(rule, p99, slow, proven, all_slow=len(live) > 1 and slow >= live)
+        elif value > rule.threshold:
+            p99[node.name] = value
+            if _is_lasting(run, rule.threshold):
+                proven.add(node.name)
+    if p99:
+        live = {node.name for node in members if is_live(node)}
+        yield from _verdicts(rule, p99, proven, all_slow=len(live) > 1 and p99.keys() >= live)
+
+
+def _is_quick(older: Histogram, newer: Histogram, limit_s: float) -> bool:
+    """Whether the percentile of their difference surely is at most `limit_s`: most nodes, most of the time.
+
+    It is, if so many requests are in a bucket that ends there or sooner.
+    """
+    total, place = newer.total - older.total, bisect_right(newer.bounds, limit_s) - 1
+    return total > 0 and place >= 0 and newer.counts[place] - older.counts[place] >= _QUANTILE * total
 
 
 def _counted(run: Run) -> Histogram:
@@ -80,15 +95,14 @@ def _unready_until(history: Sequence[Observation]) -> dict[str, int]:
     return {
         node.name: readings
         for readings, seen in enumerate(history, start=1)
-        for node in seen.nodes
+        for node in seen.unwell
         if node.facts.get("ready") is False
     }
 
 
-def _verdicts(
-    rule: Invariant, p99: dict[str, float], slow: set[str], proven: set[str], *, all_slow: bool
-) -> Iterator[Finding]:
-    for name in sorted(slow):
+def _verdicts(rule: Invariant, p99: dict[str, float], proven: set[str], *, all_slow: bool) -> Iterator[Finding]:
+    """What of the slow nodes, and of all of them together, is to be said; `proven` are slow for long enough."""
+    for name in sorted(p99):
         if all_slow:
             yield Undecided(rule.name, name, "every live node is slow")
         elif name in proven:
@@ -96,7 +110,7 @@ def _verdicts(
         else:
             yield Undecided(rule.name, name, f"slow for less than {_SLOW_FOR_S} s, or in too few requests")
     if all_slow and proven:
-        yield _slow(rule, "redis", "every live node is slow, so what they share is", {n: p99[n] for n in sorted(slow)})
+        yield _slow(rule, "redis", "every live node is slow, so what they share is", dict(sorted(p99.items())))
     elif all_slow:
         yield Undecided(rule.name, "redis", "every live node is slow, but not yet for long")
 
@@ -109,13 +123,12 @@ def _slow(rule: Invariant, component: str, message: str, p99: dict[str, float]) 
 
 def _is_lasting(run: Run, limit_s: float) -> bool:
     """Whether slow requests ended in at least two spans between readings, that together are long enough."""
-    slow, spans = 0, []
-    readings = zip(run.counts, run.looks, strict=True)
-    for (before, older), (after, newer) in pairwise(readings):
+    slow, spans = 0.0, []
+    for (before, began), (after, ended) in pairwise(zip(run.counts, run.at, strict=True)):
         count = slower_than(difference(after.latency, before.latency), limit_s)
         slow += count
         if count:
-            spans.append(newer.monotonic - older.monotonic)
+            spans.append(ended - began)
     return slow >= _FEWEST_SLOW and len(spans) > 1 and sum(spans) >= _SLOW_FOR_S
 
 

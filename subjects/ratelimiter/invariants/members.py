@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from operatorlab.subject import Finding, Invariant, Node, NodeState, Observation, Undecided, Violation
-from subjects.ratelimiter.invariants.series import ended, is_live, node_members
+from subjects.ratelimiter.invariants.series import ended, is_live, node_members, unwell_nodes
 from subjects.ratelimiter.members import REDIS
 from subjects.ratelimiter.observer.silence import Kind
 
@@ -24,14 +24,15 @@ _SURE = frozenset({Kind.REFUSED, Kind.FROZEN})
 
 
 def _check_node_down(history: Sequence[Observation], rule: Invariant) -> Iterator[Finding]:
-    outages = _outages(history)
-    for node in node_members(history[-1]):
+    now = history[-1]
+    for node in unwell_nodes(now):
         if node.state is NodeState.UNKNOWN:
             yield Undecided(rule.name, node.name, node.reason)
         elif node.state is NodeState.DOWN:
             yield _outage(rule, node)
-        elif outages[node.name] > 1:
-            yield Undecided(rule.name, node.name, f"it was down {outages[node.name]} times in {rule.window_s:g} s")
+    for name, times in _outages(history).items():
+        if times > 1 and is_live(now.node(name)):
+            yield Undecided(rule.name, name, f"it was down {times} times in {rule.window_s:g} s")
 
 
 def _outages(history: Sequence[Observation]) -> Counter[str]:
@@ -39,7 +40,7 @@ def _outages(history: Sequence[Observation]) -> Counter[str]:
     times: Counter[str] = Counter()
     before: set[str] = set()
     for seen in history:
-        down = {node.name for node in node_members(seen) if node.facts.get("silence") in _SURE}
+        down = {node.name for node in unwell_nodes(seen) if node.facts.get("silence") in _SURE}
         times.update(down - before)
         before = down
     return times
@@ -66,7 +67,7 @@ def _check_redis_disconnected(history: Sequence[Observation], rule: Invariant) -
     else:
         yield from _cut_off(history, rule)
     blamed = _blamed(now)
-    for node in node_members(now):
+    for node in unwell_nodes(now):
         if node.name not in blamed and node.facts.get("ready") is not True:
             yield Undecided(rule.name, node.name, node.reason or "its readiness was not seen")
 
@@ -87,7 +88,7 @@ def _cut_off(history: Sequence[Observation], rule: Invariant) -> Iterator[Findin
         if spells[-1] < rule.threshold and not flaps:
             yield Undecided(rule.name, component, f"not ready for less than {rule.threshold} s")
             continue
-        reasons = {n.name: n.reason for n in node_members(now) if n.facts.get("ready") is False}
+        reasons = {n.name: n.reason for n in unwell_nodes(now) if n.facts.get("ready") is False}
         message = f"{component} cannot reach Redis: {now.node(component).reason}"
         if component == REDIS:
             message = f"Redis answers, but no node can use it: {'; '.join(sorted(set(reasons.values())))}"
@@ -113,9 +114,11 @@ def _blamed(observation: Observation) -> frozenset[str]:
     """Who is to blame for nodes without Redis: they themselves, or Redis if it is gone or serves none of several."""
     if observation.node(REDIS).state in {NodeState.DOWN, NodeState.UNKNOWN}:
         return frozenset({REDIS})
-    live = [node for node in node_members(observation) if is_live(node)]
-    unready = frozenset(node.name for node in live if node.facts.get("ready") is False)
-    return frozenset({REDIS}) if len(live) > 1 and len(unready) == len(live) else unready
+    unready = frozenset(n.name for n in unwell_nodes(observation) if is_live(n) and n.facts.get("ready") is False)
+    if not unready:
+        return unready
+    live = sum(is_live(node) for node in node_members(observation))
+    return frozenset({REDIS}) if live > 1 and len(unready) == live else unready
 
 
 NODE_DOWN = Invariant(

@@ -11,23 +11,21 @@ from subjects.ratelimiter.observer.readings import NodeCounts, Readings
 _LONGEST_READING_S = 0.7
 
 
-class Look(NamedTuple):
-    """When a reading was taken, in monotonic seconds, and the Redis that counters were compared with."""
-
-    monotonic: float
-    redis_run: str | None
-
-
 class Run(NamedTuple):
-    """A node's counters since it last started, oldest first, and the reading that each comes from."""
+    """A node's counters since it last started, oldest first, and when each was read, in monotonic seconds."""
 
     counts: Sequence[NodeCounts] = ()
-    looks: Sequence[Look] = ()
+    at: Sequence[float] = ()
 
 
 def node_members(observation: Observation) -> list[Node]:
     """The members that take requests."""
     return [node for node in observation.nodes if node.role == "node"]
+
+
+def unwell_nodes(observation: Observation) -> list[Node]:
+    """Those of them that are not up: down, unseen, or not ready."""
+    return [node for node in observation.unwell if node.role == "node"]
 
 
 def is_live(node: Node) -> bool:
@@ -54,24 +52,23 @@ class Series:
     """The counters of each node in a history."""
 
     def __init__(self, history: Sequence[Observation]) -> None:
-        readings = [Readings.of(seen) for seen in history]
-        self._nodes = [one.nodes for one in readings]
-        self._looks = [
-            Look(seen.monotonic, one.redis.run_id if one.redis else None)
-            for seen, one in zip(history, readings, strict=True)
-        ]
+        self._at = [seen.monotonic for seen in history]
+        self._nodes = [Readings.of(seen).nodes for seen in history]
+
+    def ends(self, node: str, after: int = 0) -> tuple[NodeCounts, NodeCounts] | None:
+        """The first and the last of `run`, if that is the whole history without the `after` oldest readings."""
+        if after >= len(self._nodes):
+            return None
+        first, last = self._nodes[after].get(node), self._nodes[-1].get(node)
+        if first is None or last is None or first.started != last.started:
+            return None
+        return first, last
 
     def run(self, node: str, after: int = 0) -> Run:
         """Those since its last start, without the `after` oldest readings; empty if the newest has none."""
-        told = [nodes.get(node) for nodes in self._nodes[after:]]
-        newest = told[-1] if told else None
+        newest = self._nodes[-1].get(node) if after < len(self._nodes) else None
         if newest is None:
             return Run()
-        first = len(told)
-        while first and ((one := told[first - 1]) is None or one.started == newest.started):
-            first -= 1
-        looks = self._looks[after + first :]
-        counts = [one for one in told[first:] if one is not None]
-        if len(counts) < len(looks):
-            looks = [look for look, one in zip(looks, told[first:], strict=True) if one is not None]
-        return Run(counts, looks)
+        told = [(nodes.get(node), at) for nodes, at in zip(self._nodes[after:], self._at[after:], strict=True)]
+        kept = [(one, at) for one, at in told if one is not None and one.started == newest.started]
+        return Run(*zip(*kept, strict=True))

@@ -7,7 +7,7 @@ should have shown and did not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from operatorlab.subject import Blind, Json, Node, NodeState
 from subjects.ratelimiter.members import REDIS
@@ -24,6 +24,14 @@ class NodeAnswers:
     health: int | Silence | None  # None: not asked, its readiness came soon enough
     counts: NodeCounts | Silence
     canary: tuple[CanaryCheck | Silence, ...] = ()
+    before: Mapping[str, int] | None = None
+    """Redis' totals, read before its counters."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it told everything it was asked for, and is ready: most nodes, most of the time."""
+        all_came = self.unready == "" and isinstance(self.counts, NodeCounts) and self.health is None
+        return all_came and not any(isinstance(check, Silence) for check in self.canary)
 
     def silence(self) -> Silence | None:
         """Why the node does not seem to live; None if it answered anything at all, unless it is known to be paused."""
@@ -41,7 +49,7 @@ class NodeAnswers:
 
     def member(self, name: str) -> Node:
         """The node as these answers show it."""
-        silence = self.silence()
+        silence = None if self.is_well else self.silence()
         if silence is not None:
             return _silent(name, "node", silence)
         facts: dict[str, Json] = {"ready": None if isinstance(self.unready, Silence) else not self.unready}
@@ -65,6 +73,8 @@ class Answers:
 
     nodes: Mapping[str, NodeAnswers]
     redis: RedisAnswer | Silence
+    after: Mapping[str, int] = field(default_factory=dict)
+    """Redis' totals by node, read after its counters."""
 
     def members(self) -> tuple[Node, ...]:
         """Every expected member, whatever it answered."""
@@ -73,10 +83,17 @@ class Answers:
     def readings(self) -> Readings:
         """The numbers among the answers."""
         checks = (check for answers in self.nodes.values() for check in answers.canary)
+        before = {
+            name: one.before.get(name, 0)
+            for name, one in self.nodes.items()
+            if one.before is not None and name in self.after
+        }
         return Readings(
             nodes={name: one.counts for name, one in self.nodes.items() if isinstance(one.counts, NodeCounts)},
             redis=self.redis.reading if isinstance(self.redis, RedisAnswer) else None,
             canary=tuple(check for check in checks if isinstance(check, CanaryCheck)),
+            counted_before=before,
+            counted_after={name: self.after[name] for name in before},
         )
 
     def blind(self, members: Iterable[Node]) -> tuple[Blind, ...]:
@@ -88,8 +105,9 @@ class Answers:
             return [Blind("state", member.name, member.reason)]
         if member.state is NodeState.DOWN:
             return []
-        if member.name in self.nodes:
-            missed = self.nodes[member.name].missed()
+        answers = self.nodes.get(member.name)
+        if answers is not None:
+            missed = {} if answers.is_well else answers.missed()
             return [Blind(what, member.name, silence.why) for what, silence in missed.items()]
         return [Blind("counts", member.name, member.reason)] if member.reason else []
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,12 +19,14 @@ from operatorlab.subject import MemberState
 from subjects.ratelimiter.observer.answers import NodeAnswers
 from subjects.ratelimiter.observer.node_probe import NodeProbe
 from subjects.ratelimiter.observer.questions import Questions
+from subjects.ratelimiter.observer.readings import CanaryCheck, NodeCounts
 from subjects.ratelimiter.observer.silence import Silence
 from subjects.ratelimiter.observer.totals import Totals
 
 CANARY_COST = 2
 """What one canary check takes of the limit: few checks are needed to reach it."""
 Keys = tuple[str, ...]
+_Counted = tuple[NodeCounts, Mapping[str, int] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Asking:
         return Begun(
             node,
             begin(_ready(name), node.unready),
-            begin(_metrics(name), partial(totals.around, name, node.counts)),
+            begin(_metrics(name), partial(_counts, node, totals)),
             tuple(begin(_canary(name, number), check) for number in range(checks)),
         )
 
@@ -98,7 +100,7 @@ class Asking:
         """The answers of a node of which all questions are settled."""
         take, name = self._questions.take, begun.node.name
         canary = tuple(take(_canary(name, number)) for number in range(len(begun.canary)))
-        return NodeAnswers(take(_ready(name)), None, take(_metrics(name)), canary)
+        return _answers(take(_ready(name)), None, take(_metrics(name)), canary)
 
     async def finish(self, begun: Begun) -> NodeAnswers:
         """The answers of a node that has had the time of `patience`, and did not use it well."""
@@ -115,7 +117,7 @@ class Asking:
             canary = [
                 waiting.create_task(rest(_canary(name, number), limits.canary)) for number in range(len(begun.canary))
             ]
-        return NodeAnswers(unready.result(), health.result(), counts.result(), tuple(one.result() for one in canary))
+        return _answers(unready.result(), health.result(), counts.result(), tuple(one.result() for one in canary))
 
     async def freeze(self, member: str, answer: asyncio.Task[Any], frozen: asyncio.Future[None]) -> None:
         """Mark a member `frozen` that has not given its `answer` yet, if whoever runs it says that it is paused.
@@ -134,6 +136,22 @@ class Asking:
         if begun.unready.done() and not isinstance(begun.unready.result(), Silence):
             return None
         return await self._questions.ask((begun.node.name, "health"), begun.node.health, self._limits.health, frozen)
+
+
+async def _counts(node: NodeProbe, totals: Totals) -> _Counted:
+    """The counters of a node, and the totals that Redis told before they were asked for: perhaps for a reading ago."""
+    before = await totals.before()
+    return await node.counts(), before
+
+
+def _answers(
+    unready: str | Silence,
+    health: int | Silence | None,
+    counted: _Counted | Silence,
+    canary: tuple[CanaryCheck | Silence, ...],
+) -> NodeAnswers:
+    counts, before = (counted, None) if isinstance(counted, Silence) else counted
+    return NodeAnswers(unready, health, counts, canary, before)
 
 
 def _ready(node: str) -> Keys:

@@ -1,12 +1,13 @@
 """From a node's `/metrics` page to `NodeCounts`.
 
 Parsing would be the dearest part of a reading. But a node writes the same page each time, but for the values: so the
-library parses what stands before a value once, and from then on it is only looked whether that still stands there.
+library parses what stands before a value once, and from then on that is cut off, and what is left must be a number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -34,13 +35,14 @@ class Page:
         self._named = f'node="{node}"'
         self._layout: _Layout | None = None
 
-    def counts(self, page: str) -> NodeCounts:
+    def counts(self, page: bytes) -> NodeCounts:
         """The counters; Unreadable if any is missing or the page is not in the exposition format."""
-        lines = page.split("\n")
+        if self._layout is not None:
+            with suppress(ValueError, IndexError, OverflowError):  # it is laid out otherwise now
+                return self._layout.counts(page)
         try:
-            if self._layout is None or not self._layout.fits(lines):
-                self._layout = self._learned(lines)
-            return self._layout.counts(lines)
+            self._layout = self._learned(page.decode(errors="replace").split("\n"))
+            return self._layout.counts(page)
         except (ValueError, KeyError, OverflowError) as trouble:
             raise Unreadable(f"{type(trouble).__name__}: {trouble}"[:200]) from trouble
 
@@ -56,8 +58,8 @@ class Page:
         wanted += [(_DECISIONS, outcome) for outcome in _OUTCOMES]
         wanted += [(_BUCKET, bound) for bound in (*bounds[:-1], float("inf"))]
         numbers = [places[key] for key in wanted]
-        heads = tuple(f"{lines[number].rpartition(' ')[0]} " for number in numbers)
-        return _Layout(bounds[:-1], itemgetter(*numbers), heads, max(numbers))
+        heads = tuple(f"{lines[number].rpartition(' ')[0]} ".encode() for number in numbers)
+        return _Layout(bounds[:-1], itemgetter(*numbers), heads, max(numbers) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +67,21 @@ class _Layout:
     """Which lines have the values, and what stands before each: the start, the errors, the outcomes, the buckets."""
 
     bounds: tuple[float, ...]
-    pick: Callable[[Sequence[str]], tuple[str, ...]]
-    heads: tuple[str, ...]
-    last: int
+    pick: Callable[[Sequence[bytes]], tuple[bytes, ...]]
+    heads: tuple[bytes, ...]
+    lines: int
+    """So many have to be looked at."""
 
-    def fits(self, lines: Sequence[str]) -> bool:
-        """Whether a page is laid out so."""
-        return len(lines) > self.last and all(map(str.startswith, self.pick(lines), self.heads))
+    def counts(self, page: bytes) -> NodeCounts:
+        """The values of a page; ValueError, IndexError or OverflowError if it is not laid out so.
 
-    def counts(self, lines: Sequence[str]) -> NodeCounts:
-        """The values of a page that fits."""
-        started, *counted = map(float, map(str.removeprefix, self.pick(lines), self.heads))
-        errors, allowed, denied, allowed_without, denied_without, *buckets, total = map(int, counted)
+        A line that does not begin with its head keeps what it begins with, and is no number.
+        """
+        values = map(bytes.removeprefix, self.pick(page.split(b"\n", self.lines)), self.heads)
+        started, errors, allowed, denied, allowed_without, denied_without, *buckets, total = map(float, values)
         latency = Histogram(self.bounds, tuple(buckets), total)
-        return NodeCounts(started, allowed, denied, allowed_without, denied_without, errors, latency)
+        outcomes = (int(allowed), int(denied), int(allowed_without), int(denied_without))
+        return NodeCounts(started, *outcomes, int(errors), latency)
 
 
 @lru_cache(maxsize=1 << 10)  # a page has some thirty

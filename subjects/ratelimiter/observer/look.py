@@ -20,11 +20,11 @@ from operatorlab.subject import Change, Deployment, MemberState, Node, NodeState
 from subjects.ratelimiter.limits import CANARY, DECLARED
 from subjects.ratelimiter.members import NODES, REDIS
 from subjects.ratelimiter.observer.answers import Answers, NodeAnswers
-from subjects.ratelimiter.observer.asking import CANARY_COST, Asking, Deadlines
+from subjects.ratelimiter.observer.asking import CANARY_COST, Asking, Begun, Deadlines
 from subjects.ratelimiter.observer.breaks import Breaks
 from subjects.ratelimiter.observer.node_probe import NodeProbe
 from subjects.ratelimiter.observer.questions import Questions
-from subjects.ratelimiter.observer.readings import Told
+from subjects.ratelimiter.observer.readings import NodeCounts, Told
 from subjects.ratelimiter.observer.redis_probe import RedisAnswer, RedisProbe
 from subjects.ratelimiter.observer.silence import Silence
 from subjects.ratelimiter.observer.totals import Totals
@@ -63,9 +63,10 @@ class RateLimiterObserver:
         shares = self._share_canary()
         async with asyncio.TaskGroup() as looking:
             asked = looking.create_task(self._look_at_redis())
-            looks = [await self._look(some, shares, asked, looking) for some in _batches(self._nodes)]
+            totals = Totals(self._redis, asked, self._deadlines.totals)
+            looks = [await self._look(some, shares, totals, looking) for some in _batches(self._nodes)]
         answers = {name: one if isinstance(one, NodeAnswers) else one.result() for look in looks for name, one in look}
-        seen = Answers(answers, asked.result())
+        seen = Answers(answers, asked.result(), totals.after)
         members, end = seen.members(), self._clock.now()
         return Observation(
             at=start.at,
@@ -93,7 +94,7 @@ class RateLimiterObserver:
             since = self._silent_since.setdefault(member.name, start)
             silent_s = start.since(since) + min(end.since(start), self._deadlines.longest)
             return replace(member, facts={**member.facts, "silent_s": round(silent_s, 3)})
-        if member.state is not NodeState.UNKNOWN:
+        if self._silent_since and member.state is not NodeState.UNKNOWN:
             self._silent_since.pop(member.name, None)
         return member
 
@@ -121,19 +122,26 @@ class RateLimiterObserver:
         self,
         nodes: Sequence[NodeProbe],
         shares: Mapping[str, int],
-        asked: asyncio.Task[RedisAnswer | Silence],
+        totals: Totals,
         looking: asyncio.TaskGroup,
     ) -> list[tuple[str, NodeAnswers | asyncio.Task[NodeAnswers]]]:
         """The answers of some nodes, by name; of one that takes its time, a task of `looking` that waits for them."""
-        totals = Totals(self._redis, [node.name for node in nodes], asked, self._deadlines.totals)
-        looking.create_task(totals.read_after())
         asking = self._asking
         begun = [asking.begin(node, shares[node.name], totals) for node in nodes]
         await asyncio.wait({task for one in begun for task in one.tasks}, timeout=self._deadlines.patience)
+        looking.create_task(totals.read_after([one.node.name for one in begun if one.counts.done()]))
         return [
-            (one.node.name, asking.answers(one) if one.settled else looking.create_task(asking.finish(one)))
+            (one.node.name, asking.answers(one) if one.settled else looking.create_task(self._finish(one, totals)))
             for one in begun
         ]
+
+    async def _finish(self, begun: Begun, totals: Totals) -> NodeAnswers:
+        """The answers of a node that takes its time, and the total of it, if its counters came later than most."""
+        late = not begun.counts.done()
+        answers = await self._asking.finish(begun)
+        if late and isinstance(answers.counts, NodeCounts):
+            await totals.read_after([begun.node.name])
+        return answers
 
 
 def _batches(nodes: Sequence[NodeProbe]) -> Iterator[Sequence[NodeProbe]]:

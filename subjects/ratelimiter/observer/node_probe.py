@@ -44,7 +44,7 @@ class NodeProbe:
         if response.status != HTTPStatus.OK:
             raise Silence(Kind.USELESS, f"/metrics answers {response.status}")
         try:
-            return self._page.counts(response.body.decode(errors="replace"))
+            return self._page.counts(response.body)
         except Unreadable as trouble:
             raise Silence(Kind.USELESS, f"/metrics cannot be read: {trouble}") from trouble
 

@@ -18,20 +18,19 @@ from operatorlab.subject import Json, Observation
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Cumulative counts: `counts[i]` requests took at most `bounds[i]` seconds; `total` is all of them."""
+    """Cumulative counts: `counts[i]` requests took at most `bounds[i]` seconds; `total` is all of them.
+
+    Whole numbers, as the floats that Prometheus makes of them.
+    """
 
     bounds: tuple[float, ...]
-    counts: tuple[int, ...]
-    total: int
+    counts: tuple[float, ...]
+    total: float
 
 
 @dataclass(frozen=True, slots=True)
 class NodeCounts:
-    """What a node says of itself since it started, and what Redis says it allowed.
-
-    `counted_before` and `counted_after` are Redis' total for this node, read just before and just after
-    the node's own counters; None where it could not be read.
-    """
+    """What a node says of itself since it started."""
 
     started: float  # Unix seconds
     allowed: int
@@ -40,8 +39,6 @@ class NodeCounts:
     denied_without_redis: int
     redis_errors: int
     latency: Histogram
-    counted_before: int | None = None
-    counted_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +78,17 @@ class CanaryCheck:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """All of one look. A member that is missing in `nodes`, or a `redis` of None, was not seen."""
+    """All of one look. A member that is missing in `nodes`, or a `redis` of None, was not seen.
+
+    `counted_before` and `counted_after` are how many requests Redis counted as allowed by each node, read just before
+    and just after the node's own counters. Whoever is in one is in the other; who is in neither cannot be compared.
+    """
 
     nodes: Mapping[str, NodeCounts] = field(default_factory=dict)
     redis: RedisReading | None = None
     canary: tuple[CanaryCheck, ...] = ()
+    counted_before: Mapping[str, int] = field(default_factory=dict)
+    counted_after: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, observation: Observation) -> Readings:

@@ -28,7 +28,7 @@ class Counters:
     slow: int = 0
     errors: int = 0
 
-    def counts(self, in_flight: int, redis: bool) -> NodeCounts:
+    def counts(self) -> NodeCounts:
         total = self.quick + self.slow
         latency = Histogram(BOUNDS, (self.quick, self.quick, total), total)
         return NodeCounts(
@@ -39,8 +39,6 @@ class Counters:
             denied_without_redis=0,
             redis_errors=self.errors,
             latency=latency,
-            counted_before=self.counted if redis else None,
-            counted_after=self.counted + in_flight if redis else None,
         )
 
 
@@ -88,10 +86,13 @@ class Film:
         members = [self._member(name, gone, unready, unknown) for name in (*NODES, "redis")]
         hidden = gone.keys() | set(unseen) | set(unknown)
         windows = {key: KeyWindow(*(keys or {}).get(key, (0, limit))) for key, limit in DECLARED.items()}
+        compared = {name: node.counted for name, node in self.nodes.items() if redis and name not in hidden}
         readings = Readings(
-            {name: node.counts(in_flight, redis) for name, node in self.nodes.items() if name not in hidden},
+            {name: node.counts() for name, node in self.nodes.items() if name not in hidden},
             RedisReading(self.redis_run, windows, tuple(registered)) if redis else None,
             tuple(CanaryCheck(name, 2, self.now, self.now + 0.01, allowed) for name, allowed in canary),
+            compared,
+            {name: counted + in_flight for name, counted in compared.items()},
         )
         spots = tuple(Blind(what, component, "no answer") for what, component in blind)
         for node in self.nodes.values():  # what came in while it was looked at

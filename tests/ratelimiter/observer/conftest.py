@@ -65,7 +65,7 @@ async def watched(deployment: ProcessDeployment) -> AsyncIterator[Watched]:
         watched = Watched(deployment, observer, [])
         for _ in range(40):  # whole: on a busy machine the first readings do without Redis' totals
             seen = await watched.look()
-            counted = [counts.counted_after for counts in Readings.of(seen).nodes.values()]
-            if RateLimiter().healthy(seen) and None not in counted:
+            readings = Readings.of(seen)
+            if RateLimiter().healthy(seen) and readings.counted_after.keys() == readings.nodes.keys():
                 break
         yield watched
