@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import sys
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from operatorlab.deploy.kinds import attach
 from operatorlab.errors import OperatorLabError
 from operatorlab.monitor.attach import ensure_run, find_lab
 from operatorlab.monitor.board import Board
+from operatorlab.monitor.collecting import spare_the_collector
 from operatorlab.monitor.console import Console, OneLook
 from operatorlab.monitor.loop import Monitor, MonitorStopped
 from operatorlab.monitor.metrics import served
@@ -108,7 +108,7 @@ async def _look_once(watching: Monitor, *, as_json: bool) -> int:
 
 async def _watch(watching: Monitor, console: Console) -> None:
     """Watch until a signal comes, telling each change."""
-    gc.freeze()  # what was imported stays for good: looking through it again and again would cost more than the looks
+    spare_the_collector()
     run = watching.board.run_id
     task = asyncio.create_task(watching.run())
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -30,7 +30,7 @@ class Changes:
     def _of_nodes(self, observation: Observation) -> Iterator[Told]:
         for node in observation.nodes:
             before = self._nodes.get(node.name)
-            if before != node.state.value:
+            if before != node.state:
                 self._nodes[node.name] = node.state.value
                 yield (
                     "observed.node",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Thread
@@ -57,8 +58,10 @@ class Metrics:
 
     def seen(self, observation: Observation) -> None:
         """How the members look now."""
+        states = Counted(node.state for node in observation.unwell)
+        states[NodeState.UP] = len(observation.nodes) - len(observation.unwell)
         for state in NodeState:
-            self._nodes.labels(state.value).set(sum(node.state is state for node in observation.nodes))
+            self._nodes.labels(state.value).set(states[state])
         self._blind.set(len(observation.blind))
 
     def tickets(self, counts: Mapping[TicketState, int]) -> None:

@@ -6,7 +6,6 @@ nothing made of them. Then whole cycles of the monitor. In turns, so that both m
 
 import asyncio
 import contextlib
-import gc
 import json
 import resource
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from operatorlab.audit import AuditStore
 from operatorlab.monitor.board import Board
+from operatorlab.monitor.collecting import spare_the_collector
 from operatorlab.monitor.loop import Monitor
 from operatorlab.subject import Member, MemberState
 from subjects.ratelimiter.observer import observe
@@ -76,7 +76,7 @@ class Figures:
 async def measure(ports: dict[str, int], audit: Path, cycles: int) -> Figures:
     """So many turns, after three that make connections and fill caches."""
     subject, deployment, found = Many(ports), Stubs(ports), Figures()
-    gc.freeze()  # as the monitor's own process does
+    spare_the_collector()  # as the monitor's own process does
     with AuditStore(audit) as store, contextlib.ExitStack() as stack:
         store.begin_run(deployment.run_id, subject.name, "stubs", str(audit.parent))
         monitor = Monitor(subject, deployment, store, board=Board(store, deployment.run_id), grace_s=0.0)

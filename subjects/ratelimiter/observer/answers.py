@@ -6,8 +6,9 @@ should have shown and did not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from operatorlab.subject import Blind, Json, Node, NodeState
 from subjects.ratelimiter.members import REDIS
@@ -16,8 +17,7 @@ from subjects.ratelimiter.observer.redis_probe import RedisAnswer
 from subjects.ratelimiter.observer.silence import Kind, Silence
 
 
-@dataclass(frozen=True, slots=True)
-class NodeAnswers:
+class NodeAnswers(NamedTuple):
     """The answers of one node, or why there was none."""
 
     unready: str | Silence
@@ -30,8 +30,9 @@ class NodeAnswers:
     @property
     def is_well(self) -> bool:
         """Whether it told everything it was asked for, and is ready: most nodes, most of the time."""
-        all_came = self.unready == "" and isinstance(self.counts, NodeCounts) and self.health is None
-        return all_came and not any(isinstance(check, Silence) for check in self.canary)
+        if self.unready != "" or self.health is not None or isinstance(self.counts, Silence):
+            return False
+        return not self.canary or not any(isinstance(check, Silence) for check in self.canary)
 
     def silence(self) -> Silence | None:
         """Why the node does not seem to live; None if it answered anything at all, unless it is known to be paused."""
@@ -49,7 +50,9 @@ class NodeAnswers:
 
     def member(self, name: str) -> Node:
         """The node as these answers show it."""
-        silence = None if self.is_well else self.silence()
+        if self.is_well and isinstance(self.counts, NodeCounts):
+            return _up(name, self.counts)
+        silence = self.silence()
         if silence is not None:
             return _silent(name, "node", silence)
         facts: dict[str, Json] = {"ready": None if isinstance(self.unready, Silence) else not self.unready}
@@ -75,6 +78,10 @@ class Answers:
     redis: RedisAnswer | Silence
     after: Mapping[str, int] = field(default_factory=dict)
     """Redis' totals by node, read after its counters."""
+    _unwell: Collection[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_unwell", {name for name, one in self.nodes.items() if not one.is_well})
 
     def members(self) -> tuple[Node, ...]:
         """Every expected member, whatever it answered."""
@@ -98,16 +105,16 @@ class Answers:
 
     def blind(self, members: Iterable[Node]) -> tuple[Blind, ...]:
         """What of these members should have been seen and was not."""
-        return tuple(blind for member in members for blind in self._blind_spots(member))
+        some = (member for member in members if member.name in self._unwell or member.name not in self.nodes)
+        return tuple(blind for member in some for blind in self._blind_spots(member))
 
     def _blind_spots(self, member: Node) -> list[Blind]:
         if member.state is NodeState.UNKNOWN:
             return [Blind("state", member.name, member.reason)]
         if member.state is NodeState.DOWN:
             return []
-        answers = self.nodes.get(member.name)
-        if answers is not None:
-            missed = {} if answers.is_well else answers.missed()
+        if member.name in self.nodes:
+            missed = self.nodes[member.name].missed()
             return [Blind(what, member.name, silence.why) for what, silence in missed.items()]
         return [Blind("counts", member.name, member.reason)] if member.reason else []
 
@@ -119,6 +126,11 @@ class Answers:
             return Node(REDIS, REDIS, NodeState.DEGRADED, f"does not serve the observer: {answer.refusal}")
         facts = {"version": answer.version, "uptime_s": answer.uptime_s, "run_id": answer.reading.run_id}
         return Node(REDIS, REDIS, NodeState.UP, "", facts)
+
+
+def _up(name: str, counts: NodeCounts) -> Node:
+    """A node that told everything, and is ready."""
+    return Node(name, "node", NodeState.UP, "", {"ready": True, "allowed": counts.allowed, "denied": counts.denied})
 
 
 def _silent(name: str, role: str, silence: Silence) -> Node:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 from operatorlab.clock import Clock
 from operatorlab.errors import OperatorLabError
@@ -54,24 +55,30 @@ class Deadlines:
         return max(self.patience + self.paused + self.health, self.ready, self.metrics, self.canary)
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """The open questions to one node."""
+class Begun(NamedTuple):
+    """The open questions to one node: whether it is ready, what it counted, and the canary checks."""
 
     node: NodeProbe
-    unready: asyncio.Task[Any]
-    counts: asyncio.Task[Any]
-    canary: tuple[asyncio.Task[Any], ...]
+    tasks: tuple[asyncio.Task[Any], ...]
 
     @property
-    def tasks(self) -> tuple[asyncio.Task[Any], ...]:
-        """All of them."""
-        return (self.unready, self.counts, *self.canary)
+    def unready(self) -> asyncio.Task[Any]:
+        """Whether it is ready."""
+        return self.tasks[0]
 
     @property
-    def settled(self) -> bool:
-        """Whether nothing needs to be waited for, or asked besides."""
-        return all(task.done() for task in self.tasks) and not isinstance(self.unready.result(), Silence)
+    def counts(self) -> asyncio.Task[Any]:
+        """What it counted."""
+        return self.tasks[1]
+
+    @property
+    def checks(self) -> int:
+        """How many canary checks it was given."""
+        return len(self.tasks) - 2
+
+    def settled(self, late: AbstractSet[asyncio.Task[Any]]) -> bool:
+        """Whether nothing needs to be waited for, or asked besides, given the questions that are open yet."""
+        return late.isdisjoint(self.tasks) and not isinstance(self.unready.result(), Silence)
 
 
 class Asking:
@@ -88,18 +95,19 @@ class Asking:
     def begin(self, node: NodeProbe, checks: int, totals: Totals) -> Begun:
         """Ask what is always asked, and wait for nothing."""
         begin, name = self._questions.begin, node.name
-        check = partial(node.canary, CANARY_COST, self._clock)
-        return Begun(
-            node,
+        tasks: tuple[asyncio.Task[Any], ...] = (
             begin(_ready(name), node.unready),
             begin(_metrics(name), partial(_counts, node, totals)),
-            tuple(begin(_canary(name, number), check) for number in range(checks)),
         )
+        if checks:
+            check = partial(node.canary, CANARY_COST, self._clock)
+            tasks += tuple(begin(_canary(name, number), check) for number in range(checks))
+        return Begun(node, tasks)
 
     def answers(self, begun: Begun) -> NodeAnswers:
         """The answers of a node of which all questions are settled."""
         take, name = self._questions.take, begun.node.name
-        canary = tuple(take(_canary(name, number)) for number in range(len(begun.canary)))
+        canary = tuple([take(_canary(name, number)) for number in range(begun.checks)])
         return _answers(take(_ready(name)), None, take(_metrics(name)), canary)
 
     async def finish(self, begun: Begun) -> NodeAnswers:
@@ -114,9 +122,7 @@ class Asking:
             health = waiting.create_task(self._health(begun, frozen))
             unready = waiting.create_task(rest(_ready(name), limits.ready))
             counts = waiting.create_task(rest(_metrics(name), limits.metrics))
-            canary = [
-                waiting.create_task(rest(_canary(name, number), limits.canary)) for number in range(len(begun.canary))
-            ]
+            canary = [waiting.create_task(rest(_canary(name, number), limits.canary)) for number in range(begun.checks)]
         return _answers(unready.result(), health.result(), counts.result(), tuple(one.result() for one in canary))
 
     async def freeze(self, member: str, answer: asyncio.Task[Any], frozen: asyncio.Future[None]) -> None:
@@ -154,10 +160,12 @@ def _answers(
     return NodeAnswers(unready, health, counts, canary, before)
 
 
+@cache
 def _ready(node: str) -> Keys:
     return node, "ready"
 
 
+@cache
 def _metrics(node: str) -> Keys:
     return node, "metrics"
 

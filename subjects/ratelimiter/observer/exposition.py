@@ -7,7 +7,6 @@ library parses what stands before a value once, and from then on that is cut off
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -38,8 +37,10 @@ class Page:
     def counts(self, page: bytes) -> NodeCounts:
         """The counters; Unreadable if any is missing or the page is not in the exposition format."""
         if self._layout is not None:
-            with suppress(ValueError, IndexError, OverflowError):  # it is laid out otherwise now
+            try:
                 return self._layout.counts(page)
+            except (ValueError, IndexError, OverflowError):
+                self._layout = None  # it is laid out otherwise now
         try:
             self._layout = self._learned(page.decode(errors="replace").split("\n"))
             return self._layout.counts(page)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
+from typing import Any
 
 from operatorlab.clock import Clock, Instant, SystemClock
 from operatorlab.subject import Change, Deployment, MemberState, Node, NodeState, Observation, Observer
@@ -31,7 +32,8 @@ from subjects.ratelimiter.observer.totals import Totals
 from subjects.ratelimiter.observer.wire import Wire
 
 _AT_ONCE = 100
-"""So many nodes are asked at once: of more, the last would look late because the observer is busy with the first."""
+"""Twice so many nodes are asked at once: of more, the last would look late because the observer is busy with others."""
+_Told = tuple[str, NodeAnswers | asyncio.Task[NodeAnswers]]
 
 
 class RateLimiterObserver:
@@ -64,15 +66,20 @@ class RateLimiterObserver:
         async with asyncio.TaskGroup() as looking:
             asked = looking.create_task(self._look_at_redis())
             totals = Totals(self._redis, asked, self._deadlines.totals)
-            looks = [await self._look(some, shares, totals, looking) for some in _batches(self._nodes)]
-        answers = {name: one if isinstance(one, NodeAnswers) else one.result() for look in looks for name, one in look}
+            told: list[_Told] = []
+            before: list[Begun] = []
+            for some in (*_batches(self._nodes), ()):  # the next are asked before those before them are waited for
+                begun = [self._asking.begin(node, shares[node.name], totals) for node in some]
+                told += await self._answers(before, totals, looking)
+                before = begun
+        answers = {name: one if isinstance(one, NodeAnswers) else one.result() for name, one in told}
         seen = Answers(answers, asked.result(), totals.after)
         members, end = seen.members(), self._clock.now()
         return Observation(
             at=start.at,
             monotonic=start.monotonic,
             duration_s=end.since(start),
-            nodes=tuple(self._with_silence(member, start, end) for member in members),
+            nodes=self._with_silence(members, start, end),
             readings=Told(seen.readings()),
             blind=seen.blind(members),
         )
@@ -85,18 +92,22 @@ class RateLimiterObserver:
         """Take back what is still open."""
         await self._questions.drop()
 
-    def _with_silence(self, member: Node, start: Instant, end: Instant) -> Node:
-        """The member, with the fact for how long it has answered nothing at all.
+    def _with_silence(self, members: Sequence[Node], start: Instant, end: Instant) -> tuple[Node, ...]:
+        """The members; those that are down with the fact for how long they have answered nothing at all.
 
         This reading adds no more than it waited for any answer: if it took longer, it was the observer that was slow.
         """
-        if member.state is NodeState.DOWN:
-            since = self._silent_since.setdefault(member.name, start)
-            silent_s = start.since(since) + min(end.since(start), self._deadlines.longest)
-            return replace(member, facts={**member.facts, "silent_s": round(silent_s, 3)})
-        if self._silent_since and member.state is not NodeState.UNKNOWN:
-            self._silent_since.pop(member.name, None)
-        return member
+        silent = {node.name for node in members if node.state is NodeState.DOWN}
+        unknown = {node.name for node in members if node.state is NodeState.UNKNOWN}
+        before = {name: since for name, since in self._silent_since.items() if name in silent or name in unknown}
+        self._silent_since = {**dict.fromkeys(silent, start), **before}
+        waited_s = min(end.since(start), self._deadlines.longest)
+
+        def told(node: Node) -> Node:
+            silent_s = start.since(self._silent_since[node.name]) + waited_s
+            return replace(node, facts={**node.facts, "silent_s": round(silent_s, 3)})
+
+        return tuple([told(node) if node.name in silent else node for node in members])
 
     def _share_canary(self) -> dict[str, int]:
         """How many canary checks each node gets: together beyond the limit, in turns, none for who is silent."""
@@ -118,20 +129,16 @@ class RateLimiterObserver:
                 await self._asking.freeze(REDIS, asked, frozen)
         return asked.result()
 
-    async def _look(
-        self,
-        nodes: Sequence[NodeProbe],
-        shares: Mapping[str, int],
-        totals: Totals,
-        looking: asyncio.TaskGroup,
-    ) -> list[tuple[str, NodeAnswers | asyncio.Task[NodeAnswers]]]:
+    async def _answers(self, begun: Sequence[Begun], totals: Totals, looking: asyncio.TaskGroup) -> list[_Told]:
         """The answers of some nodes, by name; of one that takes its time, a task of `looking` that waits for them."""
         asking = self._asking
-        begun = [asking.begin(node, shares[node.name], totals) for node in nodes]
-        await asyncio.wait({task for one in begun for task in one.tasks}, timeout=self._deadlines.patience)
-        looking.create_task(totals.read_after([one.node.name for one in begun if one.counts.done()]))
+        late = await _late([task for one in begun for task in one.tasks], self._deadlines.patience)
+        looking.create_task(totals.read_after([one.node.name for one in begun if one.counts not in late]))
         return [
-            (one.node.name, asking.answers(one) if one.settled else looking.create_task(self._finish(one, totals)))
+            (
+                one.node.name,
+                asking.answers(one) if one.settled(late) else looking.create_task(self._finish(one, totals)),
+            )
             for one in begun
         ]
 
@@ -142,6 +149,20 @@ class RateLimiterObserver:
         if late and isinstance(answers.counts, NodeCounts):
             await totals.read_after([begun.node.name])
         return answers
+
+
+async def _late(asked: Sequence[asyncio.Task[Any]], patience_s: float) -> set[asyncio.Task[Any]]:
+    """Wait for all of these, and return those that are not done in time.
+
+    The last that was asked first: by then most others are done, and need not be waited for one by one.
+    """
+    due = asyncio.get_running_loop().time() + patience_s
+    for task in reversed(asked):
+        if not task.done():
+            await asyncio.wait({task}, timeout=due - asyncio.get_running_loop().time())
+            if not task.done():
+                return {task for task in asked if not task.done()}
+    return set()
 
 
 def _batches(nodes: Sequence[NodeProbe]) -> Iterator[Sequence[NodeProbe]]:

@@ -25,24 +25,25 @@ class Questions:
 
     def __init__(self, give_up_s: float = math.inf) -> None:
         self._give_up_s = give_up_s
-        self._open: dict[Key, asyncio.Task[Any]] = {}
-        self._since: dict[Key, float] = {}
+        self._open: dict[Key, tuple[asyncio.Task[Any], float]] = {}
+        """Each with when it was asked, by the clock of the event loop."""
 
     def begin(self, key: Key, question: Callable[[], Awaitable[_T]]) -> asyncio.Task[_T | Silence]:
         """The question that is open under `key`, else `question`, asked now."""
-        now = asyncio.get_running_loop().time()
-        task = self._open.get(key)
-        if task is not None and not task.done() and now - self._since[key] > self._give_up_s:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if key in self._open:
+            task, since = self._open[key]
+            if task.done() or now - since <= self._give_up_s:
+                return task
             task.cancel()
-            task = None
-        if task is None:
-            task = self._open[key] = asyncio.create_task(_answer(question()))
-            self._since[key] = now
+        task = loop.create_task(_answer(question()))
+        self._open[key] = task, now
         return task
 
     def take(self, key: Key) -> Any:
         """The answer to a question that was answered; it is not open any more."""
-        return self._open.pop(key).result()
+        return self._open.pop(key)[0].result()
 
     async def ask(
         self, key: Key, question: Callable[[], Awaitable[_T]], wait_s: float, frozen: asyncio.Future[None] | None = None
@@ -57,7 +58,7 @@ class Questions:
 
         Once `frozen` is done, nothing is waited for: whoever should answer is known not to run.
         """
-        task, due = self._open[key], asyncio.get_running_loop().time() + wait_s
+        task, due = self._open[key][0], asyncio.get_running_loop().time() + wait_s
         either: set[asyncio.Future[Any]] = {task, frozen} if frozen else {task}
         await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
@@ -71,10 +72,11 @@ class Questions:
 
     async def drop(self) -> None:
         """Take back whatever is open."""
-        for task in self._open.values():
-            task.cancel()
-        await asyncio.gather(*self._open.values(), return_exceptions=True)
+        tasks = [task for task, _ in self._open.values()]
         self._open.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _answer(question: Awaitable[_T]) -> _T | Silence:

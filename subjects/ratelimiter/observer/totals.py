@@ -21,17 +21,21 @@ class Totals:
         self._asked = asked
         self._within_s = within_s
         self._due = asyncio.get_running_loop().time() + within_s
+        self._before: Mapping[str, int] | None = None
         self.after: dict[str, int] = {}
         """What was read after, by node."""
 
     async def before(self) -> Mapping[str, int] | None:
         """What was read before; None if Redis has not told that in time."""
+        if self._before is not None:
+            return self._before
         if not self._asked.done() and (left_s := self._due - asyncio.get_running_loop().time()) > 0:
             await asyncio.wait({self._asked}, timeout=left_s)
         if not self._asked.done() or self._asked.cancelled():
             return None
         answer = self._asked.result()
-        return answer.totals if isinstance(answer, RedisAnswer) else None
+        self._before = answer.totals if isinstance(answer, RedisAnswer) else None
+        return self._before
 
     async def read_after(self, nodes: Sequence[str]) -> None:
         """Read those of `nodes`, whose counters have come. A Redis that told nothing before is not asked again."""

@@ -108,7 +108,7 @@ async def stalling():
 
 async def silence_of_node(address):
     with contextlib.closing(Wire(address)) as wire, pytest.raises(Silence) as silence:
-        await NodeProbe("node-1", wire).health(2.0)
+        await NodeProbe("node-1", wire).health()
     return silence.value
 
 
@@ -161,10 +161,10 @@ async def test_a_kept_connection_that_broke_is_replaced_once_and_tells_nothing()
     async with listening(health) as address:
         with contextlib.closing(Wire(address)) as wire:
             node = NodeProbe("node-1", wire)
-            assert [await node.health(2.0) for _ in range(3)] == [204, 204, 204]
+            assert [await node.health() for _ in range(3)] == [204, 204, 204]
 
 
 async def test_a_node_that_only_closed_the_first_connection_lives():
     async with listening(once_then(closes, health)) as address:
         with contextlib.closing(Wire(address)) as wire:
-            assert await NodeProbe("node-1", wire).health(2.0) == 204
+            assert await NodeProbe("node-1", wire).health() == 204
