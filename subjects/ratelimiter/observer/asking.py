@@ -26,7 +26,6 @@ from subjects.ratelimiter.observer.totals import Totals
 
 CANARY_COST = 2
 """What one canary check takes of the limit: few checks are needed to reach it."""
-Keys = tuple[str, ...]
 _Counted = tuple[NodeCounts, Mapping[str, int] | None]
 
 
@@ -107,7 +106,7 @@ class Asking:
     def answers(self, begun: Begun) -> NodeAnswers:
         """The answers of a node of which all questions are settled."""
         take, name = self._questions.take, begun.node.name
-        canary = tuple([take(_canary(name, number)) for number in range(begun.checks)])
+        canary = tuple([take(_canary(name, n)) for n in range(begun.checks)]) if begun.checks else ()
         return _answers(take(_ready(name)), None, take(_metrics(name)), canary)
 
     async def finish(self, begun: Begun) -> NodeAnswers:
@@ -115,7 +114,7 @@ class Asking:
         limits, name = self._limits, begun.node.name
         frozen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        async def rest(key: Keys, limit_s: float) -> Any:
+        async def rest(key: str, limit_s: float) -> Any:
             return await self._questions.wait(key, limit_s - limits.patience, frozen)
 
         async with asyncio.TaskGroup() as waiting:
@@ -141,7 +140,7 @@ class Asking:
             await self.freeze(begun.node.name, begun.unready, frozen)
         if begun.unready.done() and not isinstance(begun.unready.result(), Silence):
             return None
-        return await self._questions.ask((begun.node.name, "health"), begun.node.health, self._limits.health, frozen)
+        return await self._questions.ask(f"{begun.node.name}: health", begun.node.health, self._limits.health, frozen)
 
 
 async def _counts(node: NodeProbe, totals: Totals) -> _Counted:
@@ -161,14 +160,14 @@ def _answers(
 
 
 @cache
-def _ready(node: str) -> Keys:
-    return node, "ready"
+def _ready(node: str) -> str:
+    return f"{node}: ready"
 
 
 @cache
-def _metrics(node: str) -> Keys:
-    return node, "metrics"
+def _metrics(node: str) -> str:
+    return f"{node}: metrics"
 
 
-def _canary(node: str, number: int) -> Keys:
-    return node, "canary", str(number)
+def _canary(node: str, number: int) -> str:
+    return f"{node}: canary {number}"

@@ -123,7 +123,7 @@ class RateLimiterObserver:
         limits, frozen = self._deadlines, asyncio.get_running_loop().create_future()
         question = partial(self._redis.look, limits.give_up)
         async with asyncio.TaskGroup() as asking:
-            asked = asking.create_task(self._questions.ask((REDIS,), question, limits.redis, frozen))
+            asked = asking.create_task(self._questions.ask(REDIS, question, limits.redis, frozen))
             await asyncio.wait({asked}, timeout=limits.patience)
             if not asked.done():
                 await self._asking.freeze(REDIS, asked, frozen)

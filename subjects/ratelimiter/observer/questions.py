@@ -17,18 +17,17 @@ from subjects.ratelimiter.observer.silence import Kind, Silence
 _HELD_UP_S = 0.05
 """Waking up this much too late says that the observer itself did not get to run."""
 _T = TypeVar("_T")
-Key = tuple[str, ...]
 
 
 class Questions:
-    """The open questions, by a key of the caller's. One that is open for longer than `give_up_s` is asked anew."""
+    """The open questions, by a name of the caller's. One that is open for longer than `give_up_s` is asked anew."""
 
     def __init__(self, give_up_s: float = math.inf) -> None:
         self._give_up_s = give_up_s
-        self._open: dict[Key, tuple[asyncio.Task[Any], float]] = {}
+        self._open: dict[str, tuple[asyncio.Task[Any], float]] = {}
         """Each with when it was asked, by the clock of the event loop."""
 
-    def begin(self, key: Key, question: Callable[[], Awaitable[_T]]) -> asyncio.Task[_T | Silence]:
+    def begin(self, key: str, question: Callable[[], Awaitable[_T]]) -> asyncio.Task[_T | Silence]:
         """The question that is open under `key`, else `question`, asked now."""
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -41,19 +40,19 @@ class Questions:
         self._open[key] = task, now
         return task
 
-    def take(self, key: Key) -> Any:
+    def take(self, key: str) -> Any:
         """The answer to a question that was answered; it is not open any more."""
         return self._open.pop(key)[0].result()
 
     async def ask(
-        self, key: Key, question: Callable[[], Awaitable[_T]], wait_s: float, frozen: asyncio.Future[None] | None = None
+        self, key: str, question: Callable[[], Awaitable[_T]], wait_s: float, frozen: asyncio.Future[None] | None = None
     ) -> _T | Silence:
         """The answer to the question that is open under `key`, else to `question`; a Silence if none came in time."""
         self.begin(key, question)
         answer: _T | Silence = await self.wait(key, wait_s, frozen)
         return answer
 
-    async def wait(self, key: Key, wait_s: float, frozen: asyncio.Future[None] | None = None) -> Any:
+    async def wait(self, key: str, wait_s: float, frozen: asyncio.Future[None] | None = None) -> Any:
         """The answer to the question that is open under `key`; a Silence if none came in time.
 
         Once `frozen` is done, nothing is waited for: whoever should answer is known not to run.
