@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def main(arguments: list[str]) -> int:
         log.error("usage: python -m subjects.ratelimiter.service CONFIGURATION.json")
         return 2
     try:
-        config, declared = read_node(Path(arguments[0]))
+        config, declared = read_node(Path(arguments[0]), os.environ)
     except BadConfiguration as trouble:
         log.error("bad configuration: %s", trouble)
         return 2

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from subjects.ratelimiter.service import models
 from subjects.ratelimiter.service.calls import HANDLERS, Call, as_json, openapi
-from subjects.ratelimiter.service.config import NodeConfig
+from subjects.ratelimiter.service.config import Told
 from subjects.ratelimiter.service.limiter import Count
 from subjects.ratelimiter.service.logs import log, quoted
 from subjects.ratelimiter.service.node import Node
@@ -92,9 +92,9 @@ def _reading(node: Node) -> Iterator[Call]:
             overrides=await limiter.overrides(),
         )
 
-    async def config() -> NodeConfig:
-        """As its configuration file was then; the file may have changed since."""
-        return node.config
+    async def config() -> Told:
+        """As its file and its variables were then; the file may have changed since."""
+        return Told(**node.config.model_dump(), window_s=declared.window_s, default=declared.default)
 
     async def blocks() -> models.Blocks:
         return models.Blocks(blocked=[_counter(count) for count in await limiter.blocked()])
@@ -103,7 +103,7 @@ def _reading(node: Node) -> Iterator[Call]:
         ("/api/nodes", "The node registry", nodes, models.Nodes),
         ("/api/counters", "The declared keys in the present window", counters, models.Counters),
         ("/api/limits", "Declared limits and what was set on top", limits, models.Limits),
-        ("/api/config", "What the node was told at its start", config, NodeConfig),
+        ("/api/config", "What the node was told at its start", config, Told),
         ("/api/blocks", "The keys that are at their limit now", blocks, models.Blocks),
     ):
         yield Call(method="GET", path=path, summary=summary, do=do, answers=answers, refuses=(503,))

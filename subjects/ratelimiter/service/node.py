@@ -13,6 +13,7 @@ from subjects.ratelimiter.service.limiter import Limiter, RedisAway
 from subjects.ratelimiter.service.logs import Sparing, log, quoted
 from subjects.ratelimiter.service.metrics import NodeMetrics, Outcome
 from subjects.ratelimiter.service.models import CheckAnswer
+from subjects.ratelimiter.service.traces import Traces
 
 
 class Node:
@@ -25,6 +26,7 @@ class Node:
         self._started = time.monotonic()
         self._ready: bool | None = None
         self._kept = Answers(config.cache_s)
+        self._traces = Traces(config.trace_kb)
         self._errors = Sparing(every_s=5.0)
         self._denials = Sparing(every_s=10.0)
 
@@ -35,7 +37,7 @@ class Node:
     async def check(self, key: str, cost: int) -> CheckAnswer:
         """Decide; with Redis away, allow if the policy says so, else raise RedisAway."""
         if kept := self._kept.find(key):
-            self.metrics.decided(Outcome.ALLOWED if kept.allowed else Outcome.DENIED, 0.0)
+            self._decided(key, Outcome.ALLOWED if kept.allowed else Outcome.DENIED, 0.0)
             return kept
         began = time.perf_counter()
         try:
@@ -43,12 +45,12 @@ class Node:
         except RedisAway:
             allow = self.config.on_redis_error == "allow"
             outcome = Outcome.ALLOWED_WITHOUT_REDIS if allow else Outcome.DENIED_WITHOUT_REDIS
-            self.metrics.decided(outcome, time.perf_counter() - began)
+            self._decided(key, outcome, time.perf_counter() - began)
             if not allow:
                 raise
             return CheckAnswer(allowed=True, limit=None, remaining=None, retry_after_s=0.0, node=self.config.name)
         outcome = Outcome.ALLOWED if decision.allowed else Outcome.DENIED
-        self.metrics.decided(outcome, time.perf_counter() - began)
+        self._decided(key, outcome, time.perf_counter() - began)
         if not decision.allowed:
             self._tell_denied(key, decision.limit)
         answer = CheckAnswer(
@@ -104,6 +106,10 @@ class Node:
             log.warning("not taken out of the registry: %s", away)
         await self.limiter.close()
         log.info("%s stopped", self.config.name)
+
+    def _decided(self, key: str, outcome: Outcome, took_s: float) -> None:
+        self.metrics.decided(outcome, took_s)
+        self._traces.keep(key, outcome)
 
     def _redis_failed(self, away: RedisAway) -> None:
         self.metrics.redis_failed()

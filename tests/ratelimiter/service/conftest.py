@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -40,10 +41,15 @@ class Cluster:
         told = {"name": name, "port": port, "redis_port": self.redis_port, "limits_file": "limits.json"} | changed
         (self.root / f"{name}.json").write_text(json.dumps(told))
 
-    async def spawn(self, name: str, *argv: str) -> asyncio.subprocess.Process:
+    async def spawn(self, name: str, *argv: str, **variables: str) -> asyncio.subprocess.Process:
         with (self.root / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *argv, cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                *argv,
+                cwd=self.root,
+                env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         self.running[name] = process
         return process
@@ -54,9 +60,12 @@ class Cluster:
         async with self.redis() as redis:
             await _until(redis.ping)
 
-    async def start_node(self, name: str = "node-1", *, ready: bool = True, **changed: object) -> str:
+    async def start_node(
+        self, name: str = "node-1", *, ready: bool = True, variables: Mapping[str, str] | None = None, **changed: object
+    ) -> str:
         self.configure(name, **changed)
-        await self.spawn(name, sys.executable, "-P", "-m", "subjects.ratelimiter.service", f"{name}.json")
+        argv = (sys.executable, "-P", "-m", "subjects.ratelimiter.service", f"{name}.json")
+        await self.spawn(name, *argv, **(variables or {}))
         url = f"http://127.0.0.1:{self.ports[name]}"
 
         async def answers() -> None:
