@@ -211,3 +211,15 @@ class ContainerDeployment(Deployment, Protocol):
     async def attempt(self, member: str) -> None:
         """Start it, and do not wait for it to come up."""
         ...
+
+    async def ended(self, member: str, within_s: float) -> bool:
+        """Wait until it has ended, so long at most; whether it has."""
+        ...
+
+    async def roll_out(self, member: str, environment: Mapping[str, str]) -> None:
+        """Make it anew with these variables besides those it came up with; none: as it came up. Not waited for."""
+        ...
+
+    async def rolled_out(self, member: str) -> Mapping[str, str]:
+        """The variables it was made with that it did not come up with; none where it was removed."""
+        ...

@@ -86,10 +86,10 @@ def variables(record: LabRecord) -> dict[str, str]:
     return {"OPERATORLAB_SUBNET": record.subnets["lab"]}
 
 
-def compose_of(stack: Stack, record: LabRecord) -> Compose:
-    """Compose commands for a lab's project, the harness included."""
+def compose_of(stack: Stack, record: LabRecord, *over: Path) -> Compose:
+    """Compose commands for a lab's project, the harness included; the files `over` have the last word."""
     assert record.docker is not None
-    files = (stack.file, record.folder / HARNESS_FILE)
+    files = (stack.file, record.folder / HARNESS_FILE, *over)
     profiles = tuple(name for name in stack.optional if name in record.ports)
     return Compose(record.run_id, files, record.docker, variables(record), profiles)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -82,6 +83,16 @@ class Containers:
         """Signal its first process, if it runs; a frozen one thaws."""
         if container := await self._thawed(service):
             await self._engine(lambda _: container.kill(signal))
+
+    async def ended(self, service: str, within_s: float) -> bool:
+        """Wait until it has ended, so long at most; whether it has. The daemon tells at once."""
+        container = await self.need(service)
+        try:
+            async with asyncio.timeout(within_s):
+                await self._engine.post(f"/containers/{container.id}/wait", {})
+        except TimeoutError:
+            return False
+        return True
 
     async def pause(self, service: str) -> None:
         """Freeze it; BadParameter if it does not run."""

@@ -30,6 +30,7 @@ from operatorlab.deploy.compose.links import Links
 from operatorlab.deploy.compose.packets import Packets
 from operatorlab.deploy.compose.recovery import Recovery
 from operatorlab.deploy.compose.renewal import Renewal
+from operatorlab.deploy.compose.rollout import Rollouts
 from operatorlab.deploy.compose.stack import LAB, Stack, read_stack
 from operatorlab.deploy.kin import end_kin
 from operatorlab.deploy.ports import LOOPBACK
@@ -65,6 +66,7 @@ class ComposeDeployment:
             self.engine, self.containers, ("ingress", "agent", *chain(*self.stack.stages))
         )  # Docker's own restart policy does not bring them back after every kind of end
         self._renewal = Renewal(self)
+        self._rollouts = Rollouts(self)
 
     def __repr__(self) -> str:
         return f"<ComposeDeployment {self.run_id} of {self.subject.name}, {self.record.state}>"
@@ -209,6 +211,15 @@ class ComposeDeployment:
         """Have the container of a service run, made again if it is missing."""
         if not await self.containers.start(service):
             await self.compose("up", "-d", "--no-build", "--no-deps", service)
+
+    async def ended(self, member: str, within_s: float) -> bool:
+        return await self.containers.ended(self._known(member), within_s)
+
+    async def roll_out(self, member: str, environment: Mapping[str, str]) -> None:
+        await self._rollouts.roll_out(self._known(member), environment)
+
+    async def rolled_out(self, member: str) -> Mapping[str, str]:
+        return self._renewal.other_environment(member, await self.containers.inspect(self._known(member)))
 
     async def stop(self, member: str) -> None:
         await self.containers.stop(self._known(member))

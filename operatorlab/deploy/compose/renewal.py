@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docker.errors import NotFound
 from docker.models.containers import Container
@@ -48,6 +48,11 @@ class Renewal:
     def limits(self, service: str) -> dict[str, int]:
         """The limits that a service came up with, by the names of Docker's API."""
         return {name: int(self._before()[service]["host"][name]) for name in self.LIMITS}
+
+    def other_environment(self, service: str, inspected: Mapping[str, Any] | None) -> dict[str, str]:
+        """The variables that a container of a service has and the one it came up with had not."""
+        now = frozenset(inspected["Config"]["Env"] or ()) if inspected else frozenset()
+        return dict(one.split("=", 1) for one in now.difference(self._before()[service]["config"]["Env"] or ()))
 
     async def differences(self) -> dict[str, str]:
         """What is not as it was, by service; empty if the lab is as new."""
