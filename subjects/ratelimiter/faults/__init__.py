@@ -18,6 +18,7 @@ from subjects.ratelimiter.faults.node_fail_open import NodeFailOpen
 from subjects.ratelimiter.faults.node_fd_exhaustion import NodeFdExhaustion
 from subjects.ratelimiter.faults.node_hang import NodeHang
 from subjects.ratelimiter.faults.node_limits import NodeOutOfMemory, NodeSlowCpu
+from subjects.ratelimiter.faults.node_memory_leak import NodeMemoryLeak
 from subjects.ratelimiter.faults.node_stop import NodeStop
 from subjects.ratelimiter.faults.redis_client_pause import RedisClientPause
 from subjects.ratelimiter.faults.redis_crash import RedisCrash
@@ -45,6 +46,7 @@ FAULTS: tuple[type[Fault], ...] = (
     NodeDisconnected,
     NodeSlowCpu,
     NodeOutOfMemory,
+    NodeMemoryLeak,
     NodeFdExhaustion,
     NodeCrashLoop,
     NodeBadWindow,
@@ -92,6 +94,7 @@ __all__ = [
     "NodeFdExhaustion",
     "NodeHang",
     "NodeLocalCache",
+    "NodeMemoryLeak",
     "NodeOutOfMemory",
     "NodeSlowCpu",
     "NodeStop",

@@ -19,6 +19,11 @@ def restart(deployment: Deployment, member: str) -> str:
     return f"docker restart -t 2 {container(member)}"
 
 
+def make_anew(node: str) -> str:
+    """Make the container of a node as compose.yaml declares it, if it is not made so."""
+    return f"docker compose up -d --no-deps {node}"
+
+
 def thaw(deployment: Deployment, member: str) -> str:
     """Let a frozen member go on."""
     if deployment.kind == PROCESSES:

@@ -1,17 +1,18 @@
-"""A node is rolled out with a limits file of its own, in which the window is a quarter of what was agreed."""
+"""A node is rolled out with a window of its own, a quarter of what was agreed: in a limits file, or by a variable."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from types import MappingProxyType
 
-from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json
+from operatorlab.subject import FaultKind, GroundTruth
 from subjects.ratelimiter.faults.on_configuration import ConfigurationFault
 from subjects.ratelimiter.limits import DECLARED, DEFAULT, WINDOW_S
+from subjects.ratelimiter.service.config import variable
 
 _FILE = "etc/limits-next.json"
 _WINDOW_S = WINDOW_S / 4
+_LIMITS = {"window_s": _WINDOW_S, "default": DEFAULT, "limits": dict(DECLARED)}
 
 
 class NodeBadWindow(ConfigurationFault):
@@ -28,30 +29,19 @@ class NodeBadWindow(ConfigurationFault):
     wrong = MappingProxyType({"limits_file": _FILE})
     right = MappingProxyType({"limits_file": "etc/limits.json"})
 
+    files = MappingProxyType({_FILE: json.dumps(_LIMITS, indent=2) + "\n"})
+    variables = MappingProxyType({variable("window_s"): f"{_WINDOW_S:g}"})
+
     def truth(self) -> GroundTruth:
         """One node counts by other rules than the others."""
+        told = f"{_FILE}, named in {self.told_by}"
         return GroundTruth(
             component=self.target,
             kind=self.kind,
-            mechanism=f"{self.target} was started with {_FILE}, in which the window is {_WINDOW_S:g} s",
+            mechanism=f"{self.target} was started with a window of {_WINDOW_S:g} s, as {told} says",
             causal_path=(
-                f"{self.path} names {_FILE}, whose window is a quarter of what was agreed",
+                f"{told} says that the window is a quarter of what was agreed",
                 f"{self.target} forgets requests after {_WINDOW_S:g} s, for all nodes: windows are shared",
                 "keys are allowed more than was declared",
             ),
         )
-
-    async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
-        """Write the other limits file, and start the node with it."""
-        limits = {"window_s": _WINDOW_S, "default": DEFAULT, "limits": dict(DECLARED)}
-        await self.write(deployment, json.dumps(limits, indent=2) + "\n", _FILE)
-        return await super().inject(deployment)
-
-    async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
-        """Start the node with the file that all others have, and remove the other."""
-        await super().heal(deployment, memo)
-        await deployment.run(self.target, "rm", "-f", _FILE)
-
-    def fix(self, deployment: Deployment) -> tuple[str, ...]:
-        """The same."""
-        return (*super().fix(deployment), f"rm {_FILE}")

@@ -25,8 +25,8 @@ class _WrongSetting(ConfigurationFault):
         return GroundTruth(
             component=self.target,
             kind=self.kind,
-            mechanism=f"{self.target} was started with {said} in {self.path}",
-            causal_path=(f"{self.path} says {said}", f"{self.target} was started with it", *self.effect),
+            mechanism=f"{self.target} was started with {said}, as {self.told_by} says",
+            causal_path=(f"{self.told_by} says {said}", f"{self.target} was started with it", *self.effect),
         )
 
 

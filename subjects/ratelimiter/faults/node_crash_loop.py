@@ -1,52 +1,50 @@
-"""A node's configuration file has a broken line: whenever it is started, it dies."""
+"""A sign in what a node is told makes no sense: whenever it is started, it dies."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from types import MappingProxyType
 
-from operatorlab.subject import Deployment, FaultKind, GroundTruth, Json
-from subjects.ratelimiter.faults.fixing import start
+from operatorlab.subject import FaultKind, GroundTruth
 from subjects.ratelimiter.faults.on_configuration import ConfigurationFault
+from subjects.ratelimiter.service.config import variable
 
 
 class NodeCrashLoop(ConfigurationFault):
     name = "node_crash_loop"
-    summary = "a node's configuration has a broken line, and it dies whenever it is started"
+    summary = "a node's configuration has a sign too many, and it dies whenever it is started"
     kind = FaultKind.MISCONFIGURATION
     expected = ("node_down",)
     wrong = MappingProxyType({})
+    variables = MappingProxyType({variable("redis_port"): "6379;"})
+    lives = False
 
     def truth(self) -> GroundTruth:
-        """Nothing keeps it from running but a sign in a file."""
+        """Nothing keeps it from running but a sign in what it is told."""
         return GroundTruth(
             component=self.target,
             kind=self.kind,
-            mechanism=f"{self.path} is no JSON: a semicolon ends a line where a comma should",
+            mechanism=f"a semicolon in {self.told_by} makes no sense: the file is no JSON, the variable no number",
             causal_path=(
-                f"a line of {self.path} was broken",
+                f"a semicolon came into {self.told_by}",
                 f"{self.target} was started anew, could not read it and ended with code 2",
                 f"nothing listens on the port of {self.target}",
             ),
         )
 
-    async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
-        """Break the line, end the node, and let it try to start."""
-        before = await self.read(deployment)
-        await self.write(deployment, before.replace(",", ";", 1))
-        await deployment.stop(self.target)
-        await deployment.run(self.target, "supervisorctl", "start", self.target)
-        return {"before": before}
+    @property
+    def mending(self) -> str:
+        """Mend the line, as the log says."""
+        return f"sed -i 's/;$/,/' {self.path}"
 
-    async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
-        """Whether the file cannot be read."""
+    def spoilt(self, text: str) -> str:
+        """With a semicolon where a comma should be, at the end of a line."""
+        return text.replace(",", ";", 1)
+
+    def is_spoilt(self, text: str) -> bool:
+        """Whether it is no JSON."""
         try:
-            json.loads(await self.read(deployment))
+            json.loads(text)
         except ValueError:
             return True
         return False
-
-    def fix(self, deployment: Deployment) -> tuple[str, ...]:
-        """Mend the line, as the log says, and start it."""
-        return (f"sed -i 's/;$/,/' {self.path}", start(deployment, self.target))

@@ -28,7 +28,7 @@ class NodeFailOpen(ConfigurationFault):
             kind=self.kind,
             mechanism=f"{self.target} was started with on_redis_error: allow, and its path to Redis drops everything",
             causal_path=(
-                f"{self.path} says on_redis_error: allow, where deny was agreed",
+                f"{self.told_by} says on_redis_error: allow, where deny was agreed",
                 f"the path from {self.target} to Redis was cut",
                 f"{self.target} allows every request, and counts none of them in Redis",
             ),

@@ -1,6 +1,6 @@
-"""What faults in a node's configuration have in common: a file is changed, and the node started anew with it.
+"""What faults in a node's configuration have in common: it is told something wrong, and started anew with that.
 
-Only where members are processes is there a file to change: in containers it is part of a read-only image.
+As a process it is told by its file; its container, whose files cannot be changed, by variables that it is made with.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
-import httpx
-
-from operatorlab.errors import OperatorLabError
-from operatorlab.subject import PROCESSES, Deployment, Json, MemberState
-from subjects.ratelimiter.faults.fixing import restart
+from operatorlab.subject import PROCESSES, Deployment, Json
+from subjects.ratelimiter.faults.on_container import containers
 from subjects.ratelimiter.faults.on_member import MemberFault
+from subjects.ratelimiter.faults.telling import Telling
+from subjects.ratelimiter.faults.telling_by_file import ByFile
+from subjects.ratelimiter.faults.telling_by_variables import ByVariables
+from subjects.ratelimiter.service.config import variable
 
-_WITHIN_S = 1.0
 _SET = (
     "import json, sys; path, right, wrong = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3]); "
     "now = {k: v for k, v in json.load(open(path)).items() if k not in wrong or k in right}; "
@@ -29,57 +29,59 @@ _SET = (
 class ConfigurationFault(MemberFault):
     """A node that runs with settings its owners never wrote."""
 
-    deployments = (PROCESSES,)
     also: ClassVar[tuple[str, ...]] = ("node_down",)  # while it is started anew
     found_within_s = 8.0  # starting it takes a second or two of that
     wrong: ClassVar[Mapping[str, Json]]
     right: ClassVar[Mapping[str, Json]] = MappingProxyType({})  # what the owners wrote of them; else they wrote nothing
+    files: ClassVar[Mapping[str, str]] = MappingProxyType({})  # what `wrong` needs besides, by path
+    lives = True  # whether a node that is told that comes up
 
     @property
     def path(self) -> str:
         """The file, in the lab's folder."""
         return f"etc/{self.target}.json"
 
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The same as `wrong` for a container."""
+        return {
+            variable(name): value if isinstance(value, str) else json.dumps(value) for name, value in self.wrong.items()
+        }
+
+    @property
+    def told_by(self) -> str:
+        """What tells the node so, for a ground truth that holds on every deployment."""
+        said = ", ".join(f"{name}={value}" for name, value in self.variables.items())
+        return f"{self.path} or, in a container, {said}"
+
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
-        """Write the wrong settings, and start the node with them; the memo keeps the file as it was."""
-        before = await self.read(deployment)
-        await self.write(deployment, json.dumps({**json.loads(before), **self.wrong}, indent=2) + "\n")
-        await self.start_anew(deployment)
-        return {"before": before}
+        """Have it told the wrong settings, and started with them."""
+        return await self._telling(deployment).wrongly()
 
     async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
-        """Whether the file is wrong, or what the node says that it was told at its start."""
-        return self._is_wrong(await self.read(deployment)) or self._is_wrong(await self._told(deployment))
+        """Whether it is told so, or runs as it was told so before."""
+        return await self._telling(deployment).is_wrong()
 
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
-        """Write the file as it was, and have a node run that has read it."""
-        if not memo:
-            await self.set_running(deployment)
-            return
-        await self.write(deployment, str(memo["before"]))
-        told = await self._told(deployment)
-        if not told or self._is_wrong(told):  # one that says nothing may just be starting, with the wrong file
-            await self.start_anew(deployment)
+        """Have it told what it was told before, and have a node run that was told that."""
+        await self._telling(deployment).rightly(memo)
 
     def fix(self, deployment: Deployment) -> tuple[str, ...]:
-        """Set the file right, and start the node with it."""
+        """The same."""
+        return self._telling(deployment).fix()
+
+    @property
+    def mending(self) -> str:
+        """The command that sets the file right."""
         change = shlex.join((self.path, json.dumps(dict(self.right)), json.dumps(dict(self.wrong))))
-        return (f"python3 -c {shlex.quote(_SET)} {change}", restart(deployment, self.target))
+        return f"python3 -c {shlex.quote(_SET)} {change}"
 
-    async def read(self, deployment: Deployment) -> str:
-        """The configuration file."""
-        return await self._run(deployment, "cat", self.path)
+    def spoilt(self, text: str) -> str:
+        """The file as it is when it is wrong."""
+        return json.dumps({**json.loads(text), **self.wrong}, indent=2) + "\n"
 
-    async def write(self, deployment: Deployment, text: str, path: str = "") -> None:
-        """Write it, or another file."""
-        await self._run(deployment, "sh", "-c", 'printf %s "$2" >"$1"', "sh", path or self.path, text)
-
-    async def start_anew(self, deployment: Deployment) -> None:
-        """End it and start it."""
-        await deployment.stop(self.target)
-        await deployment.start(self.target)
-
-    def _is_wrong(self, text: str) -> bool:
+    def is_spoilt(self, text: str) -> bool:
+        """Whether the file is wrong, or what a node says it was told."""
         try:
             told = json.loads(text)
         except ValueError:
@@ -90,19 +92,5 @@ class ConfigurationFault(MemberFault):
             and all(told.get(name) == value for name, value in self.wrong.items())
         )
 
-    async def _told(self, deployment: Deployment) -> str:
-        """What the node says it was told at its start; nothing if it says nothing."""
-        if await deployment.state(self.target) is not MemberState.RUNNING:
-            return ""
-        host, port = deployment.address(self.target)
-        async with httpx.AsyncClient(timeout=_WITHIN_S, trust_env=False) as client:
-            try:
-                return (await client.get(f"http://{host}:{port}/api/config")).text
-            except httpx.TransportError:
-                return ""
-
-    async def _run(self, deployment: Deployment, *argv: str) -> str:
-        code, printed = await deployment.run(self.target, *argv)
-        if code != 0:
-            raise OperatorLabError(f"{argv[0]} failed in the lab's folder: {printed.strip()}")
-        return printed
+    def _telling(self, deployment: Deployment) -> Telling:
+        return ByFile(self, deployment) if deployment.kind == PROCESSES else ByVariables(self, containers(deployment))

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
-from operatorlab.subject import Deployment, Json
+from operatorlab.subject import PROCESSES, Deployment, Json
 from subjects.ratelimiter.faults.fixing import open_link
 from subjects.ratelimiter.faults.on_configuration import ConfigurationFault
 from subjects.ratelimiter.faults.on_process import StrayProcess
@@ -33,6 +33,7 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
     """A narrow node, and clients that take no failure for an answer: room enough for them, until it once fails."""
 
     latent = True
+    deployments = (PROCESSES,)  # the clients' program would have no place to lie in a container
     expected = ("redis_disconnected",)
     also = ("node_down", "high_latency")  # while it is started anew; when the machine is busy, it is nearly too slow
     wrong = MappingProxyType({"redis_connections": CONNECTIONS})
