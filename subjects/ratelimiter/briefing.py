@@ -52,7 +52,8 @@ Every member and every link is a container of its own, made from `compose.yaml` 
 labelled with its service name (`com.docker.compose.service`). Your shell runs in a container on the same network, where
 services are reached by name: `redis:{redis_port}`, `link-node-1:6379`, `prometheus:9090` (which scrapes the nodes).
 
-- in each node's container, read at its start: `/lab/etc/node-1.json` …, and `/lab/etc/limits.json` the declared limits
+- in each node's container, read at its start: `/lab/etc/node-1.json` …, and `/lab/etc/limits.json` the declared limits.
+  A variable of its environment takes the place of a field (`RATELIMITER_REDIS_DB` of `redis_db`); none is declared.
 - in each link's container: `/lab/etc/links/node-1-redis.json` … its rules, read on SIGHUP (`docker kill -s HUP
   CONTAINER`); the rules in force are in `/lab/data/node-1-redis/applied.json`. At each start it writes its original
   rules anew.
@@ -87,7 +88,7 @@ _HTTP = """\
 - When Redis is away, a node denies with 503 (`on_redis_error: deny`) rather than let requests through uncounted.
 - A node waits for Redis 0.25 s at most. All nodes count in database 0, and none keeps decisions (`cache_s` 0);
   the clock of Redis decides what is in a window (`clock: redis`).
-- Each may have 32 connections to Redis at a time (`redis_connections`).
+- Each may have 32 connections to Redis at a time (`redis_connections`), and keeps no traces (`trace_kb` 0).
 """
 
 _PROCESSES = _SYSTEM + _PROCESSES_WHERE + _REDIS_KEYS + _PROCESSES_TOOLS + _HTTP

@@ -33,9 +33,15 @@ def settings(picture: Picture) -> Iterator[Trouble]:
         said = ", ".join(f"{name} {json.dumps(value)[:80]}" for name, value in wrong.items())
         right = ", ".join(f"{name} {json.dumps(agreed()[name])}" for name in wrong)
         kind = FaultKind.BAD_ROLLOUT if "limits_file" in wrong else FaultKind.MISCONFIGURATION
-        remedy = Remedy.RECONFIGURE if node.path else Remedy.NONE
+        remedy = Remedy.RECONFIGURE if node.path else remake(node.name, picture)
         mechanism = f"{node.name} was started with {said}, where {right} is agreed"
         yield Trouble(node.name, kind, mechanism, f"/api/config of {node.name} says {said}", remedy, node.name)
+
+
+def remake(node: str, picture: Picture) -> Remedy:
+    """What helps a node that was told something wrong by no file that can be changed: a container as it is declared."""
+    process = picture.process(node)
+    return Remedy.REMAKE if process and process.container else Remedy.NONE
 
 
 def corrected(node: NodeSeen, picture: Picture) -> dict[str, object]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from operatorlab.subject import FaultKind
-from subjects.ratelimiter.procedure.agreed import settings
+from subjects.ratelimiter.procedure.agreed import remake, settings
 from subjects.ratelimiter.procedure.picture import (
     LinkSeen,
     NodeSeen,
@@ -250,4 +250,4 @@ def _other_limits(picture: Picture) -> Iterator[Trouble]:
         if agreed and not told.same_declaration(agreed):
             mechanism = f"{told.node} runs with other declared limits than etc/limits.json has"
             seen = f"{told.node} says window {told.window_s} s, default {told.default}, {dict(told.declared)}"
-            yield Trouble(told.node, FaultKind.BAD_ROLLOUT, mechanism, seen, Remedy.NONE, told.node)
+            yield Trouble(told.node, FaultKind.BAD_ROLLOUT, mechanism, seen, remake(told.node, picture), told.node)

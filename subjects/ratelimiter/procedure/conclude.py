@@ -137,7 +137,7 @@ def _follow_ups(found: Iterable[Trouble]) -> Iterator[str]:
             yield f"find out who set the limit of {trouble.where!r}"
         elif trouble.remedy in {Remedy.START, Remedy.THAW, Remedy.RESTART, Remedy.CREATE}:
             yield f"find out what ended or stopped {trouble.where}"
-        elif trouble.remedy in {Remedy.CONNECT, Remedy.LIFT, Remedy.FREE}:
+        elif trouble.remedy in {Remedy.REMAKE, Remedy.CONNECT, Remedy.LIFT, Remedy.FREE}:
             yield f"find out who did this: {trouble.seen}"
 
 

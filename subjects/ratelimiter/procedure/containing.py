@@ -51,6 +51,10 @@ def _create(trouble: Trouble, _: Picture) -> str:
     return f"{COMPOSE} up -d --no-deps {shlex.quote(trouble.where)}"
 
 
+def _remake(trouble: Trouble, _: Picture) -> str:
+    return f"{COMPOSE} up -d --no-deps --force-recreate {shlex.quote(trouble.where)}"
+
+
 def _connect(trouble: Trouble, picture: Picture) -> str:
     networks = (network for one in picture.processes.values() for network in one.networks or ())
     network = next(networks, None)
@@ -84,6 +88,7 @@ COMMANDS: Mapping[Remedy, Command] = MappingProxyType(
         Remedy.OPEN_LINK: _open_link,
         Remedy.REREAD_LINK: _reread_link,
         Remedy.CLEAR_LIMIT: clear_limit,
+        Remedy.REMAKE: _remake,
         Remedy.CREATE: _create,
         Remedy.CONNECT: _connect,
         Remedy.LIFT: _lift,

@@ -36,6 +36,10 @@ _WORDS: Mapping[Remedy, tuple[str, str]] = MappingProxyType(
             "Write what is agreed into its file, leave the rest as it is, and start it with that.",
             "set the configuration of {} right, and restarted it",
         ),
+        Remedy.REMAKE: (
+            "Its files cannot be changed, so its container was made with that: make it as compose.yaml declares it.",
+            "made the container of {} anew, as it is declared",
+        ),
         Remedy.CREATE: ("Make it from compose.yaml, and touch nothing else.", "made the container of {} again"),
         Remedy.CONNECT: ("Connect it again, under the name that others look for.", "connected {} to its network"),
         Remedy.LIFT: ("Give it back what is declared; it goes on meanwhile.", "gave {} back its declared limits"),

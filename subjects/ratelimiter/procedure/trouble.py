@@ -18,6 +18,7 @@ class Remedy(Enum):
     REREAD_LINK = "let the link read its rule again"
     CLEAR_LIMIT = "go back to the declared limit"
     RECONFIGURE = "give the node the settings that are agreed, and start it with them"
+    REMAKE = "make the container anew, as it is declared"
     CREATE = "make the missing container again"
     CONNECT = "put the container on its network again"
     LIFT = "give the container what it is declared to have"

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
@@ -17,7 +18,7 @@ from operatorlab.subject import FaultKind
 from subjects.ratelimiter.procedure import diagnose, docker
 from subjects.ratelimiter.procedure.assess import assess
 from subjects.ratelimiter.procedure.contained import Contained, _all_at_once
-from subjects.ratelimiter.procedure.picture import NodeSeen, Picture, ProbeSeen, RedisSeen, Resource, Share
+from subjects.ratelimiter.procedure.picture import LimitsSeen, NodeSeen, Picture, ProbeSeen, RedisSeen, Resource, Share
 from subjects.ratelimiter.procedure.trouble import Remedy
 
 _ROW = "{} /{} {} exit={} oom=false cpus=1000000000 quota=0/0 memory=201326592 networks={}"
@@ -140,12 +141,18 @@ def test_a_redis_that_is_silent_towards_us_and_serves_the_nodes_is_well():
     assert "redis" in seen(200, "NOAUTH Authentication required.")
 
 
-def test_settings_in_an_image_are_nobodys_to_change_and_are_handed_over():
-    node = NodeSeen("node-1", 8000, 6379, "", file={"name": "node-1"}, told={"cache_s": 10.0, "clock": "redis"})
-    (trouble,) = assess(Picture(nodes=(node,)))
-    assert (trouble.component, trouble.remedy) == ("node-1", Remedy.NONE)
-    assert "cache_s 10.0, where cache_s 0.0 is agreed" in trouble.mechanism
-    assert not set(Contained().commands) & {Remedy.RECONFIGURE}
+def test_a_node_that_its_container_told_something_wrong_gets_one_as_it_is_declared():
+    told = {"cache_s": 10.0, "clock": "redis", "window_s": 0.25}
+    node = NodeSeen("node-1", 8000, 6379, "", file={"name": "node-1"}, told=told)
+    declared = LimitsSeen("etc/limits.json", 1.0, 50, {}, {})
+    limits = (replace(declared, node="node-1", window_s=0.25),)
+    picture = Picture(nodes=(node,), declared=declared, limits=limits, processes=docker.containers(_WELL))
+    troubles = assess(picture)
+    assert [trouble.component for trouble in troubles] == ["node-1", "node-1"]
+    assert {trouble.remedy for trouble in troubles} == {Remedy.REMAKE}
+    command = Contained.commands[Remedy.REMAKE](troubles[0], picture)
+    assert command.endswith(" up -d --no-deps --force-recreate node-1")
+    assert {one.remedy for one in assess(replace(picture, processes={}))} == {Remedy.NONE}
 
 
 def test_only_what_redis_did_not_write_may_be_removed():
