@@ -37,6 +37,7 @@ def test_the_list_has_composites_and_controls_after_the_singles():
     assert (kinds["node_crash"], kinds["half_rollout"], kinds["short_pause"]) == ("crash", "composite", "control")
     assert [one["name"] for one in told[: len(RateLimiter.faults)]] == [fault.name for fault in RateLimiter.faults]
     half = next(one for one in told if one["name"] == "half_rollout")
-    assert half["deployments"] == ["processes"]
+    assert half["deployments"] == ["processes", "compose"]
     assert half["targets"] == ["node_bad_window on node-1", "node_bad_window on node-2"]
     assert half["expected"] == ["ghost_allowing/canary"]
+    assert next(one for one in told if one["name"] == "retry_storm")["deployments"] == ["processes"]

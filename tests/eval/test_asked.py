@@ -31,8 +31,8 @@ def test_a_scenario_is_tried_once_by_the_runbook(what, label):
 
 def test_all_faults_are_those_of_the_deployment():
     here, contained = labels(asked("all")), labels(asked("all", deployment="compose"))
-    assert "node_clock_skew@node-1" in here - contained
-    assert "node_stop@node-1" in here & contained
+    assert "self_healing_crash@node-1" in here - contained
+    assert "node_clock_skew@node-1" in here & contained
     assert "redis_loss@node-1" in contained - here
 
 

@@ -56,7 +56,7 @@ def test_there_are_more_than_a_million_distinct_scenarios():
 def test_only_faults_that_exist_on_the_deployment_are_drawn():
     here = faults_on(SUBJECT, PROCESSES)
     assert "node_out_of_memory" not in here
-    assert "node_crash_loop" not in faults_on(SUBJECT, COMPOSE)
+    assert "redis_evicting" not in faults_on(SUBJECT, COMPOSE)
     drawn = {part.fault for seed in range(500) for part in Scenario.draw(SUBJECT, seed, 3).parts}
     assert drawn == set(singles_on(SUBJECT, PROCESSES))
 

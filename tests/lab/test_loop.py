@@ -54,7 +54,7 @@ def some(names: Iterable[tuple[Any, ...]]) -> list[Any]:
 QUICK = {(PROCESSES, name) for name in (*AT_ONCE, "limit_misconfigured", "metrics_dead", "node_hang", "redis_crash")}
 EVERYWHERE = [
     pytest.param(*one, id="-".join(one), marks=() if one in QUICK else pytest.mark.slow)
-    for one in product((PROCESSES, COMPOSE), REPAIRED)
+    for one in (*product((PROCESSES, COMPOSE), REPAIRED), (COMPOSE, "node_crash_loop"))  # a container is made anew
     if one[0] in FAULTS[one[1]].deployments
 ]
 

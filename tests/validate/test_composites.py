@@ -25,7 +25,7 @@ from subjects.ratelimiter.subject import RateLimiter
 
 CRASH, SLOW = (next(f for f in RateLimiter.faults if f.name == name) for name in ("node_crash", "redis_latency"))
 FULL = next(f for f in RateLimiter.faults if f.name == "redis_disk_full")
-CONFIGURED = next(f for f in RateLimiter.faults if f.name == "node_bad_window")
+WATCHED = next(f for f in RateLimiter.faults if f.name == "self_healing_crash")
 
 
 def times(plan) -> list[tuple[float, float | None]]:
@@ -48,13 +48,13 @@ def test_a_composite_exists_where_all_of_its_parts_do():
         return Composite("made", "made", together(*(hit(fault, "node-1") for fault in faults)))
 
     assert deployments(made(CRASH, SLOW)) == (PROCESSES, COMPOSE)
-    assert deployments(made(CRASH, CONFIGURED)) == (PROCESSES,)
+    assert deployments(made(CRASH, WATCHED)) == (PROCESSES,)
     assert deployments(made(FULL)) == (COMPOSE,)
-    assert deployments(made(FULL, CONFIGURED)) == ()
-    assert find_composite(RateLimiter(), "half_rollout", deployment=PROCESSES) is not None
+    assert deployments(made(FULL, WATCHED)) == ()
+    assert find_composite(RateLimiter(), "retry_storm", deployment=PROCESSES) is not None
     assert find_composite(RateLimiter(), "node_crash") is None
     with pytest.raises(UnknownName, match="composite of a lab of compose"):
-        find_composite(RateLimiter(), "half_rollout", deployment=COMPOSE)
+        find_composite(RateLimiter(), "retry_storm", deployment=COMPOSE)
 
 
 def test_what_stays_is_what_has_no_end():
@@ -90,7 +90,7 @@ def told_of(*composites: Any) -> list[str]:
         (replace(GOOD, summary=" "), "and a summary"),
         (replace(GOOD, load="heavy"), "needs the load 'heavy', which the subject does not have"),
         (replace(GOOD, parts=()), "it has no parts"),
-        (replace(GOOD, parts=together(hit(FULL, "redis"), hit(CONFIGURED, "node-1"))), "on no deployment together"),
+        (replace(GOOD, parts=together(hit(FULL, "redis"), hit(WATCHED, "node-1"))), "on no deployment together"),
         (replace(GOOD, parts=hit(type("Other", (CRASH,), {}), "node-1")), "is no fault of the subject"),
         (replace(GOOD, parts=hit(CRASH, "node-9")), "node_crash has no target 'node-9'"),
         (replace(GOOD, parts=later(GOOD.parts, -1)), "after_s must be seconds from 0 on"),

@@ -28,7 +28,6 @@ class NodeBadWindow(ConfigurationFault):
     also = ("node_down", "ghost_allowing")
     wrong = MappingProxyType({"limits_file": _FILE})
     right = MappingProxyType({"limits_file": "etc/limits.json"})
-
     files = MappingProxyType({_FILE: json.dumps(_LIMITS, indent=2) + "\n"})
     variables = MappingProxyType({variable("window_s"): f"{_WINDOW_S:g}"})
 

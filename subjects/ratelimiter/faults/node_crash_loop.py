@@ -12,7 +12,7 @@ from subjects.ratelimiter.service.config import variable
 
 class NodeCrashLoop(ConfigurationFault):
     name = "node_crash_loop"
-    summary = "a node's configuration has a sign too many, and it dies whenever it is started"
+    summary = "a node's configuration has a sign that makes no sense, and it dies whenever it is started"
     kind = FaultKind.MISCONFIGURATION
     expected = ("node_down",)
     wrong = MappingProxyType({})

@@ -33,7 +33,7 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
     """A narrow node, and clients that take no failure for an answer: room enough for them, until it once fails."""
 
     latent = True
-    deployments = (PROCESSES,)  # the clients' program would have no place to lie in a container
+    deployments = (PROCESSES,)  # clients in the container of a node would end whenever it does
     expected = ("redis_disconnected",)
     also = ("node_down", "high_latency")  # while it is started anew; when the machine is busy, it is nearly too slow
     wrong = MappingProxyType({"redis_connections": CONNECTIONS})

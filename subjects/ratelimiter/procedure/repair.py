@@ -37,7 +37,7 @@ _WORDS: Mapping[Remedy, tuple[str, str]] = MappingProxyType(
             "set the configuration of {} right, and restarted it",
         ),
         Remedy.REMAKE: (
-            "Its files cannot be changed, so its container was made with that: make it as compose.yaml declares it.",
+            "No file of it can be changed, so perhaps its container was made so: make it as compose.yaml declares it.",
             "made the container of {} anew, as it is declared",
         ),
         Remedy.CREATE: ("Make it from compose.yaml, and touch nothing else.", "made the container of {} again"),

@@ -17,6 +17,8 @@ from subjects.ratelimiter.procedure.ways import Ways
 
 _LOOKS = 3
 _REPAIRS_A_ROUND = 6  # what is left over is found again by the next look
+_NEXT = {Remedy.THAW: Remedy.RESTART, Remedy.START: Remedy.REMAKE}
+"""What was thawed and is frozen again, what was started and has ended again: perhaps its container was made wrongly."""
 _TICKET_LINE = re.compile(r"^(component|invariant): (\S.{0,200})$", re.MULTILINE)
 _LOG_LINE = re.compile(r"(?:ERROR|WARNING|CRITICAL|#) .*")
 
@@ -30,7 +32,7 @@ def diagnose(incident: str) -> Generator[Step, Printed, Conclusion]:
         course.first = course.first if number else course.last
         course.left = assess(course.last)
         course.remember(course.left)
-        to_do = _to_do(course)
+        to_do = _to_do(course, ways)
         if not to_do or number == _LOOKS - 1:
             break
         yield from _repair_all(to_do, course, ways)
@@ -47,14 +49,14 @@ def _open(incident: str) -> Course:
     return Course(invariants, components)
 
 
-def _to_do(course: Course) -> list[Trouble]:
-    """What can be tried now: each remedy once; what was thawed and is frozen again gets a restart."""
+def _to_do(course: Course, ways: Ways) -> list[Trouble]:
+    """What can be tried now: each remedy once, and where it did not last the next one, if there is such a thing."""
     to_do = []
     for trouble in course.left:
-        again = replace(trouble, remedy=Remedy.RESTART) if trouble.remedy is Remedy.THAW else trouble
+        again = replace(trouble, remedy=_NEXT.get(trouble.remedy, trouble.remedy))
         untried = (one for one in (trouble, again) if one.fingerprint not in course.tried)
         following = next(untried, None)
-        if following and following.remedy is not Remedy.NONE:
+        if following and following.remedy in ways.commands:
             to_do.append(following)
     return to_do[:_REPAIRS_A_ROUND]
 

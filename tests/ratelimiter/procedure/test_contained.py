@@ -142,17 +142,30 @@ def test_a_redis_that_is_silent_towards_us_and_serves_the_nodes_is_well():
 
 
 def test_a_node_that_its_container_told_something_wrong_gets_one_as_it_is_declared():
+    well = ProbeSeen(200)
     told = {"cache_s": 10.0, "clock": "redis", "window_s": 0.25}
-    node = NodeSeen("node-1", 8000, 6379, "", file={"name": "node-1"}, told=told)
+    node = NodeSeen("node-1", 8000, 6379, "", health=well, ready=well, file={"name": "node-1"}, told=told)
     declared = LimitsSeen("etc/limits.json", 1.0, 50, {}, {})
     limits = (replace(declared, node="node-1", window_s=0.25),)
-    picture = Picture(nodes=(node,), declared=declared, limits=limits, processes=docker.containers(_WELL))
+    running = docker.containers(_ROW.format("node-1", "p_node-1_1", "running", 0, "p_lab,"))
+    running = {name: replace(one, short_of={}) for name, one in running.items()}
+    picture = Picture(nodes=(node,), declared=declared, limits=limits, processes=running)
     troubles = assess(picture)
     assert [trouble.component for trouble in troubles] == ["node-1", "node-1"]
     assert {trouble.remedy for trouble in troubles} == {Remedy.REMAKE}
     command = Contained.commands[Remedy.REMAKE](troubles[0], picture)
     assert command.endswith(" up -d --no-deps --force-recreate node-1")
     assert {one.remedy for one in assess(replace(picture, processes={}))} == {Remedy.NONE}
+
+
+def test_what_was_started_and_has_ended_again_gets_a_container_as_it_is_declared():
+    ended = _WELL.replace("p_node-1_1 running exit=0", "p_node-1_1 exited exit=2")
+    commands, said = _play(ended, lambda _, command: Printed(0, ended if "=== containers" in command else ""))
+    changes = [command for command in commands if "start p_node-1" in command or "--force-recreate" in command]
+    assert len(changes) == 2
+    assert changes[0] == "docker start p_node-1_1"
+    assert changes[1].endswith(" up -d --no-deps --force-recreate node-1")
+    assert said.outcome == "escalated"
 
 
 def test_only_what_redis_did_not_write_may_be_removed():
