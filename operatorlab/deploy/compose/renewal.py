@@ -52,7 +52,8 @@ class Renewal:
     def other_environment(self, service: str, inspected: Mapping[str, Any] | None) -> dict[str, str]:
         """The variables that a container of a service has and the one it came up with had not."""
         now = frozenset(inspected["Config"]["Env"] or ()) if inspected else frozenset()
-        return dict(one.split("=", 1) for one in now.difference(self._before()[service]["config"]["Env"] or ()))
+        others = now.difference(self._before()[service]["config"]["Env"] or ())
+        return {name: value for name, _, value in (one.partition("=") for one in sorted(others))}
 
     async def differences(self) -> dict[str, str]:
         """What is not as it was, by service; empty if the lab is as new."""
