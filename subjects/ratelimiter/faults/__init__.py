@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from operatorlab.subject import Fault
 from subjects.ratelimiter.faults.failover_clients import FailoverClients
+from subjects.ratelimiter.faults.hot_key import HotKey
 from subjects.ratelimiter.faults.insistent_clients import InsistentClients
 from subjects.ratelimiter.faults.node_bad_window import NodeBadWindow
 from subjects.ratelimiter.faults.node_configuration import MetricsDead, NodeClockSkew, NodeLocalCache, NodeWrongRedis
@@ -55,6 +56,7 @@ FAULTS: tuple[type[Fault], ...] = (
     NodeLocalCache,
     NodeClockSkew,
     MetricsDead,
+    HotKey,
     InsistentClients,
     FailoverClients,
     RedisCrash,
@@ -81,6 +83,7 @@ FAULTS: tuple[type[Fault], ...] = (
 __all__ = [
     "FAULTS",
     "FailoverClients",
+    "HotKey",
     "InsistentClients",
     "LimitMisconfigured",
     "LimitZero",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from operatorlab.subject import FaultKind, GroundTruth, Subject
-from subjects.ratelimiter.faults.on_crowd import CONNECTIONS, PATH, CrowdedNode
+from subjects.ratelimiter.faults.on_crowd import CONNECTIONS, PATH, InsistentCrowd
 
 _HOME = "node-1"
 _CLIENTS = 80
 
 
-class FailoverClients(CrowdedNode):
+class FailoverClients(InsistentCrowd):
     name = "failover_clients"
     summary = (
         f"{_CLIENTS} clients of {_HOME} would go to a node with {CONNECTIONS} connections to Redis, {PATH} away, "

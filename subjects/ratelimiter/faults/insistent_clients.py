@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from operatorlab.subject import FaultKind, GroundTruth
-from subjects.ratelimiter.faults.on_crowd import CONNECTIONS, PATH, CrowdedNode
+from subjects.ratelimiter.faults.on_crowd import CONNECTIONS, PATH, InsistentCrowd
 
 _CLIENTS = 160
 
 
-class InsistentClients(CrowdedNode):
+class InsistentClients(InsistentCrowd):
     name = "insistent_clients"
     summary = (
         f"a node with {CONNECTIONS} connections to Redis, {PATH} away, gets {_CLIENTS} clients that ask again and "

@@ -1,10 +1,10 @@
 """What faults by the clients of a node have in common: the node is narrow, and a process beside it plays the clients.
 
 Narrow: it may have few calls to Redis under way, and each takes a while. What is short are connections and not the
-processor, so it does not depend on how fast the machine is. A call waits for a connection, and has 0.25 s in all. Once
-more calls wait than are served in that time, the call whose turn it is has nearly none left: it is cut off, its
-connection is lost, and the next one has to wait for a new one as well. So nearly nobody is served as long as so many
-ask, and whoever was not served asks again.
+processor, so it does not depend on how fast the machine is. A call waits for a connection, and has 0.25 s in all. As
+long as fewer calls wait than are served in that time, they are late; once there are more, the call whose turn it is has
+nearly none left: it is cut off, its connection is lost, and the next one has to wait for a new one as well. So nearly
+nobody is served as long as so many ask, and whoever was not served asks again.
 """
 
 from __future__ import annotations
@@ -22,28 +22,27 @@ from subjects.ratelimiter.faults.on_process import StrayProcess
 from subjects.ratelimiter.members import REDIS
 
 CONNECTIONS = 4
+"""Of a node that a crowd brings down: they serve 100 calls a second; if each call needs a new one first, 50."""
 _DELAY_S = 0.02
-"""Each way. Four connections serve 100 calls a second; if each call needs a new one first, 50."""
+"""Each way."""
 PATH = f"{_DELAY_S * 1000:g} ms"
 _PROGRAM = Path(__file__).parents[1] / "workload" / "insistent.py"
 _WRITE = 'mkdir -p "${1%/*}" && printf %s "$2" >"$1"'
 
 
 class CrowdedNode(StrayProcess, ConfigurationFault):
-    """A narrow node, and clients that take no failure for an answer: room enough for them, until it once fails."""
+    """A narrow node, and its clients."""
 
-    latent = True
     deployments = (PROCESSES,)  # clients in the container of a node would end whenever it does
-    expected = ("redis_disconnected",)
-    also = ("node_down", "high_latency")  # while it is started anew; when the machine is busy, it is nearly too slow
-    wrong = MappingProxyType({"redis_connections": CONNECTIONS})
     clients: ClassVar[int]
     every_s: ClassVar[float]
+    asking: ClassVar[tuple[str, ...]] = ()  # what else the clients are told
 
     @property
     def narrow(self) -> str:
         """The node, in words."""
-        return f"{self.target} has {CONNECTIONS} connections to Redis (redis_connections), {PATH} away each way"
+        few = self.wrong["redis_connections"]
+        return f"{self.target} has {few} connections to Redis (redis_connections), {PATH} away each way"
 
     @property
     def program(self) -> str:
@@ -57,7 +56,7 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
     def line(self, deployment: Deployment) -> tuple[str, ...]:
         """The clients, as one process."""
         nodes = ("{}:{}".format(*deployment.inside(node)) for node in self.asked())
-        options = ("--clients", str(self.clients), "--every", f"{self.every_s:g}")
+        options = ("--clients", str(self.clients), "--every", f"{self.every_s:g}", *self.asking)
         return (sys.executable, self.program, *nodes, *options)
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
@@ -69,7 +68,7 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
         return memo
 
     async def active(self, deployment: Deployment, memo: Mapping[str, Json]) -> bool:
-        """Whether an overload would stay: that takes the clients, the long path and the few connections."""
+        """Whether an overload stays, or would: that takes the clients, the long path and the few connections."""
         far = await deployment.delay_of(self.target, REDIS) >= _DELAY_S
         return far and await self.runs(deployment) and await super().active(deployment, memo)
 
@@ -84,3 +83,12 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
         """The same: without its clients, the node is well at once."""
         away = f"{self.ending(deployment)} && rm {self.program}"
         return (away, open_link(deployment, self.target), *super().fix(deployment))
+
+
+class InsistentCrowd(CrowdedNode):
+    """Clients that take no failure for an answer: the node has room enough for them, until it once fails."""
+
+    latent = True
+    expected = ("redis_disconnected",)
+    also = ("node_down", "high_latency")  # while it is started anew; when the machine is busy, it is nearly too slow
+    wrong = MappingProxyType({"redis_connections": CONNECTIONS})

@@ -2,10 +2,11 @@
 
     python3 insistent.py 127.0.0.1:8101 --clients 160 --every 13
     python3 insistent.py 127.0.0.1:8101 127.0.0.1:8102 --clients 80 --every 0.8
+    python3 insistent.py 127.0.0.1:8101 --clients 26 --every 0.1 --pause 1 --key tenant-a
 
-Each has one request under way at most, and asks now and then while it is answered; a node that is late it asks twice a
-second on average, one that refuses four times. That bounds what they send, however long nobody answers. They end with
-their process. Standard library only.
+Each has one request under way at most, and asks now and then while it is answered, or without a pause where an answer
+takes longer than that; a node that is late it asks twice a second on average, one that refuses four times. That bounds
+what they send, however long nobody answers. They end with their process. Standard library only.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import argparse
 import asyncio
 import json
 import random
+import time
 from collections.abc import Sequence
 
 _WITHIN_S = 1.0
-_PAUSE_S = 0.25
+PAUSE_S = 0.25
 """From a failure to the next try on average, seconds, however often it failed. By chance, or all would be in step."""
 
 
@@ -57,17 +59,25 @@ class Connection:
         self._open = None
 
 
-async def insist(nodes: Sequence[str], key: str, every_s: float) -> None:
-    """One client, for ever: asks `every_s` seconds after an answer on average, and twice a second while all fail."""
+async def insist(nodes: Sequence[str], key: str, every_s: float, pause_s: float = PAUSE_S) -> None:
+    """One client, for ever: asks every `every_s` seconds on average, and `pause_s` after all nodes have failed."""
     connections = [Connection(node, key) for node in nodes]
-    pause_s = every_s / 2  # so that they begin as they go on
+    wait_s = _by_chance(every_s / 2)  # so that they begin as they go on
     try:
         while True:
-            await asyncio.sleep(random.uniform(0, 2 * pause_s))  # noqa: S311  no secret
-            pause_s = every_s if await _any_serves(connections) else _PAUSE_S
+            await asyncio.sleep(wait_s)
+            asked = time.monotonic()
+            if await _any_serves(connections):
+                wait_s = _by_chance(every_s) - (time.monotonic() - asked)
+            else:
+                wait_s = _by_chance(pause_s)
     finally:
         for connection in connections:
             connection.drop()
+
+
+def _by_chance(average_s: float) -> float:
+    return random.uniform(0, 2 * average_s)  # noqa: S311  no secret
 
 
 async def _any_serves(connections: Sequence[Connection]) -> bool:
@@ -79,7 +89,8 @@ async def _any_serves(connections: Sequence[Connection]) -> bool:
 
 async def run(options: argparse.Namespace) -> None:
     """Play the clients until the process is ended."""
-    await asyncio.gather(*(insist(options.nodes, f"batch-{n}", options.every) for n in range(options.clients)))
+    keys = [options.key or f"batch-{number}" for number in range(options.clients)]
+    await asyncio.gather(*(insist(options.nodes, key, options.every, options.pause) for key in keys))
 
 
 if __name__ == "__main__":
@@ -87,4 +98,6 @@ if __name__ == "__main__":
     parser.add_argument("nodes", nargs="+", metavar="HOST:PORT", help="each is asked if those before it fail")
     parser.add_argument("--clients", type=int, default=160)
     parser.add_argument("--every", type=float, default=13.0, help="seconds between two requests that are answered")
+    parser.add_argument("--pause", type=float, default=PAUSE_S, help="seconds from a failure to the next request")
+    parser.add_argument("--key", help="the key that all ask for; else each has its own")
     asyncio.run(run(parser.parse_args()))
