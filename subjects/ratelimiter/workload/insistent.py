@@ -2,7 +2,7 @@
 
     python3 insistent.py 127.0.0.1:8101 --clients 160 --every 13
     python3 insistent.py 127.0.0.1:8101 127.0.0.1:8102 --clients 80 --every 0.8
-    python3 insistent.py 127.0.0.1:8101 --clients 26 --every 0.1 --pause 1 --key tenant-a
+    python3 insistent.py 127.0.0.1:8101 --clients 34 --every 0.1 --pause 1 --key tenant-a
 
 Each has one request under way at most, and asks now and then while it is answered, or without a pause where an answer
 takes longer than that; a node that is late it asks twice a second on average, one that refuses four times. That bounds
