@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 
+from subjects.ratelimiter.workload import insistent
 from subjects.ratelimiter.workload.insistent import insist
+
+
+async def request(reader) -> str:
+    """The key that is asked for."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+    return json.loads(await reader.readexactly(int(length.partition(b":")[2])))["key"]
 
 
 @contextlib.asynccontextmanager
@@ -16,7 +27,7 @@ async def node(answers: Iterator[int], asked: list[int], port: int = 0) -> Async
     async def serve(reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                await reader.readuntil(b"\r\n\r\n")
+                await request(reader)
                 asked.append(status := next(answers))
                 if status == 0:
                     break
@@ -60,3 +71,39 @@ async def test_a_node_that_is_gone_is_left_for_the_next():
         insisting = asyncio.create_task(insist([gone, other], "batch-1", 0.001))
         await until(lambda: len(asked) == 2, insisting)
     assert asked == [200, 200]
+
+
+async def test_how_long_a_client_pauses_after_a_failure_can_be_said():
+    hasty, patient = [], []
+    refusals = itertools.repeat(503)
+    async with node(refusals, hasty) as one, node(refusals, patient) as other:
+        waiting = asyncio.create_task(insist([other], "batch-1", 0.0, 3600.0))
+        insisting = asyncio.create_task(insist([one], "batch-1", 0.0, 0.0))
+        await until(lambda: patient and len(hasty) >= 20, insisting)
+        await until(lambda: True, waiting)
+    assert len(patient) == 1
+
+
+async def test_the_program_has_many_clients_ask_for_one_key():
+    keys: list[str] = []
+    twice_each = asyncio.Event()
+
+    async def serve(reader, writer):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                keys.append(await request(reader))
+                writer.write(b"HTTP/1.1 200 said\r\nContent-Length: 0\r\n\r\n")
+                if len(keys) == 2 * 3:
+                    twice_each.set()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        nodes = (f"127.0.0.1:{server.sockets[0].getsockname()[1]}",)
+        options = ("--clients", "3", "--every", "0.01", "--key", "tenant-a")
+        program = await asyncio.create_subprocess_exec(sys.executable, insistent.__file__, *nodes, *options)
+        async with asyncio.timeout(20):
+            await twice_each.wait()
+        program.kill()
+        await program.wait()
+    assert {*keys} == {"tenant-a"}
