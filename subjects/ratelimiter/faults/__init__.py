@@ -37,6 +37,7 @@ from subjects.ratelimiter.faults.redis_readonly import RedisReadonly
 from subjects.ratelimiter.faults.redis_slow_script import RedisSlowScript
 from subjects.ratelimiter.faults.registry_ghost import RegistryGhost
 from subjects.ratelimiter.faults.self_healing_crash import SelfHealingCrash
+from subjects.ratelimiter.faults.thundering_herd import ThunderingHerd
 from subjects.ratelimiter.faults.wrong_limit import LimitMisconfigured, LimitZero
 
 FAULTS: tuple[type[Fault], ...] = (
@@ -57,6 +58,7 @@ FAULTS: tuple[type[Fault], ...] = (
     NodeClockSkew,
     MetricsDead,
     HotKey,
+    ThunderingHerd,
     InsistentClients,
     FailoverClients,
     RedisCrash,
@@ -120,4 +122,5 @@ __all__ = [
     "RedisSlowScript",
     "RegistryGhost",
     "SelfHealingCrash",
+    "ThunderingHerd",
 ]

@@ -85,10 +85,15 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
         return (away, open_link(deployment, self.target), *super().fix(deployment))
 
 
-class InsistentCrowd(CrowdedNode):
-    """Clients that take no failure for an answer: the node has room enough for them, until it once fails."""
+class NarrowNode(CrowdedNode):
+    """A node so narrow that a crowd brings it down."""
 
-    latent = True
     expected = ("redis_disconnected",)
     also = ("node_down", "high_latency")  # while it is started anew; when the machine is busy, it is nearly too slow
     wrong = MappingProxyType({"redis_connections": CONNECTIONS})
+
+
+class InsistentCrowd(NarrowNode):
+    """Clients that take no failure for an answer: the node has room enough for them, until it once fails."""
+
+    latent = True

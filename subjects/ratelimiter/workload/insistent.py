@@ -3,6 +3,7 @@
     python3 insistent.py 127.0.0.1:8101 --clients 160 --every 13
     python3 insistent.py 127.0.0.1:8101 127.0.0.1:8102 --clients 80 --every 0.8
     python3 insistent.py 127.0.0.1:8101 --clients 34 --every 0.1 --pause 1 --key tenant-a
+    python3 insistent.py 127.0.0.1:8101 --clients 80 --every 1 --together
 
 Each has one request under way at most, and asks now and then while it is answered, or without a pause where an answer
 takes longer than that; a node that is late it asks twice a second on average, one that refuses four times. That bounds
@@ -21,6 +22,9 @@ from collections.abc import Sequence
 _WITHIN_S = 1.0
 PAUSE_S = 0.25
 """From a failure to the next try on average, seconds, however often it failed. By chance, or all would be in step."""
+
+_TRIES = 3
+"""Of a herd, one right after the other. Then it has been there for three quarters of a second, and leaves a pause."""
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> bool:
@@ -76,6 +80,20 @@ async def insist(nodes: Sequence[str], key: str, every_s: float, pause_s: float 
             connection.drop()
 
 
+async def come_together(nodes: Sequence[str], key: str, every_s: float) -> None:
+    """One client of a herd, for ever: all ask when the clock is at a multiple of `every_s`, and try three times."""
+    connections = [Connection(node, key) for node in nodes]
+    try:
+        while True:
+            await asyncio.sleep(every_s - time.time() % every_s)
+            for _ in range(_TRIES):
+                if await _any_serves(connections):
+                    break
+    finally:
+        for connection in connections:
+            connection.drop()
+
+
 def _by_chance(average_s: float) -> float:
     return random.uniform(0, 2 * average_s)  # noqa: S311  no secret
 
@@ -90,7 +108,10 @@ async def _any_serves(connections: Sequence[Connection]) -> bool:
 async def run(options: argparse.Namespace) -> None:
     """Play the clients until the process is ended."""
     keys = [options.key or f"batch-{number}" for number in range(options.clients)]
-    await asyncio.gather(*(insist(options.nodes, key, options.every, options.pause) for key in keys))
+    if options.together:
+        await asyncio.gather(*(come_together(options.nodes, key, options.every) for key in keys))
+    else:
+        await asyncio.gather(*(insist(options.nodes, key, options.every, options.pause) for key in keys))
 
 
 if __name__ == "__main__":
@@ -99,5 +120,6 @@ if __name__ == "__main__":
     parser.add_argument("--clients", type=int, default=160)
     parser.add_argument("--every", type=float, default=13.0, help="seconds between two requests that are answered")
     parser.add_argument("--pause", type=float, default=PAUSE_S, help="seconds from a failure to the next request")
+    parser.add_argument("--together", action="store_true", help="all ask at the same moment")
     parser.add_argument("--key", help="the key that all ask for; else each has its own")
     asyncio.run(run(parser.parse_args()))

@@ -7,10 +7,11 @@ import contextlib
 import itertools
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 
 from subjects.ratelimiter.workload import insistent
-from subjects.ratelimiter.workload.insistent import insist
+from subjects.ratelimiter.workload.insistent import come_together, insist
 
 
 async def request(reader) -> str:
@@ -82,6 +83,21 @@ async def test_how_long_a_client_pauses_after_a_failure_can_be_said():
         await until(lambda: patient and len(hasty) >= 20, insisting)
         await until(lambda: True, waiting)
     assert len(patient) == 1
+
+
+async def test_a_herd_waits_for_its_moment_and_each_tries_three_times():
+    moments: list[float] = []
+
+    def refusals() -> Iterator[int]:
+        while True:
+            moments.append(time.time())
+            yield 503
+
+    async with node(refusals(), []) as only:
+        begin = time.time() + 0.1  # the first multiple of itself; the next is half a century away
+        herd = asyncio.gather(*(come_together([only], f"batch-{number}", begin) for number in range(2)))
+        await until(lambda: len(moments) == 2 * 3, herd)
+    assert min(moments) >= begin
 
 
 async def test_the_program_has_many_clients_ask_for_one_key():
