@@ -39,7 +39,7 @@ def test_a_drawn_scenario_is_the_same_on_every_machine():
     assert drawn.id == PINNED_ID
 
 
-PINNED_LABEL, PINNED_ID = "node_fail_open@node-1+redis_partition@node-2", "8651605d09e1"
+PINNED_LABEL, PINNED_ID = "node_crash_loop@node-1+redis_maxmemory@redis", "814addf1dbde"
 
 
 def test_there_are_more_than_a_million_distinct_scenarios():
