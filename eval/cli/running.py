@@ -16,6 +16,7 @@ from eval.asked import asked
 from eval.campaign import expand
 from eval.cli import drawing
 from eval.cli.progress import Bar
+from eval.executor import OnProgress
 from eval.file import CampaignFile, find_campaign
 from eval.run import ENOUGH, Executor, create, local
 from eval.run import run as run_campaign
@@ -78,7 +79,7 @@ def run(campaign: str, *, jobs: int | None, scheduler: str | None, folder: Path 
     goes on with; so does anything worse.
     """
     with create(asked(campaign, **otherwise), folder) as file:
-        _go(file, jobs, scheduler)
+        go(file, jobs, scheduler)
 
 
 @click.command(context_settings=HELP)
@@ -96,7 +97,7 @@ def resume(campaign: str | None, *, jobs: int | None, scheduler: str | None) -> 
         if file.done == file.total:
             click.echo(f"{file.name} is done: all {file.total} trials have their evidence")
             return
-        _go(file, jobs, scheduler)
+        go(file, jobs, scheduler)
 
 
 @click.command(context_settings=HELP)
@@ -112,7 +113,7 @@ def baseline(campaign: str, *, jobs: int | None, folder: Path | None) -> None:
     wanted = asked(campaign)
     name = f"{wanted.name}-baseline"[:41]
     with create(wanted.model_copy(update={"name": name, "variants": ("noop", "runbook")}), folder) as file:
-        _go(file, jobs)
+        go(file, jobs)
 
 
 @click.command(context_settings=HELP)
@@ -132,10 +133,16 @@ def plan(campaign: str, **otherwise: Any) -> None:
         drawing.say(line)
 
 
-def _go(file: CampaignFile, jobs: int | None, scheduler: str | None = None) -> None:
+def go(
+    file: CampaignFile,
+    jobs: int | None,
+    scheduler: str | None = None,
+    here: Callable[[CampaignFile, int, OnProgress], Executor] = local,
+) -> None:
+    """Run what is open, draw how it goes, and say how it ended; with no scheduler, by the executor of `here`."""
     jobs = jobs or file.campaign.jobs
     with Bar(file.total, file.done) as bar:
-        executor = _executor(file, jobs, scheduler, bar)
+        executor = here(file, jobs, bar.phase) if scheduler is None else _on_cluster(file, jobs, scheduler, bar)
         how = asyncio.run(_interruptible(file, executor, jobs, bar))
     drawing.sums(by_variant(file.scores()))
     click.echo(f"\n{how}: {bar.rate()}")
@@ -145,9 +152,7 @@ def _go(file: CampaignFile, jobs: int | None, scheduler: str | None = None) -> N
         sys.exit(130 if how == "interrupted" else 0 if how.startswith(ENOUGH) else 1)
 
 
-def _executor(file: CampaignFile, jobs: int, scheduler: str | None, bar: Bar) -> Executor:
-    if scheduler is None:
-        return local(file, jobs, bar.phase)
+def _on_cluster(file: CampaignFile, jobs: int, scheduler: str, bar: Bar) -> Executor:
     from eval.cluster import Dask
 
     return Dask(scheduler, jobs, file.path.parent / "audits", bar.phase)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from eval.campaign import expand, parse_campaign
 from eval.cli import running
@@ -119,14 +118,13 @@ def test_what_cannot_be_asked_for_is_refused(bad):
         parse_campaign(f"{{name: x, scenarios: [{{fault: node_crash}}], variants: [noop], stop: {{{bad}}}}}")
 
 
-def test_the_command_says_so_and_that_is_no_failure(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = tmp_path / "mine.yaml"
-    path.write_text(WANTED % ("0.3", 10))
-    monkeypatch.setattr(running, "local", lambda *_: Ready(make))
-    result = CliRunner().invoke(running.run, [str(path), "--to", str(tmp_path / "mine")], catch_exceptions=False)
-    assert result.exit_code == 0
-    assert "enough: each interval is narrower than 0.3" in result.output
-    assert "operatorlab eval resume mine" in result.output
+def test_the_command_says_so_and_that_is_no_failure(make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with create(parse_campaign(WANTED % ("0.3", 10)), tmp_path / "mine") as file, pytest.raises(SystemExit) as ended:
+        running.go(file, jobs=None, here=lambda *_: Ready(make))
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "enough: each interval is narrower than 0.3" in said
+    assert "operatorlab eval resume mine" in said
 
 
 def covered(p: float, width: float, at_least: int, most: int) -> float:
