@@ -5,8 +5,8 @@ It stays although its trigger is gone, until somebody repairs it.
 
 import pytest
 
-from operatorlab.composites import deployments, lasting, metastable
-from operatorlab.subject import PROCESSES
+from operatorlab.composites import lasting, metastable
+from operatorlab.subject import COMPOSE, PROCESSES
 from subjects.ratelimiter.subject import RateLimiter
 
 from .fresh import picture
@@ -16,12 +16,15 @@ HOLD_S = 15.0
 FOUND_WITHIN_S = 15.0
 CLOSED_WITHIN_S = 20.0
 FIXED_WITHIN_S = 30.0
-LATENT = [kind for kind in RateLimiter.faults if kind.latent and PROCESSES in kind.deployments]
-METASTABLE = [one for one in RateLimiter.composites if metastable(one) and PROCESSES in deployments(one)]
+LATENT = [kind for kind in RateLimiter.faults if kind.latent]
+METASTABLE = [one for one in RateLimiter.composites if metastable(one)]
 
 
 def named(values, argument):
-    return pytest.mark.parametrize(argument, values, ids=lambda one: one.name)
+    everywhere = pytest.mark.parametrize(
+        "lab", [(PROCESSES, "steady"), (COMPOSE, "steady")], indirect=True, ids=(PROCESSES, COMPOSE)
+    )
+    return lambda test: everywhere(pytest.mark.parametrize(argument, values, ids=lambda one: one.name)(test))
 
 
 async def watched(lab, for_s):

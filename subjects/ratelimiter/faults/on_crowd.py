@@ -1,4 +1,4 @@
-"""What faults by the clients of a node have in common: the node is narrow, and a process beside it plays the clients.
+"""What faults by the clients of a node have in common: the node is narrow, and a process elsewhere plays the clients.
 
 Narrow: it may have few calls to Redis under way, and each takes a while. What is short are connections and not the
 processor, so it does not depend on how fast the machine is. A call waits for a connection, and has 0.25 s in all. As
@@ -15,11 +15,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
-from operatorlab.subject import PROCESSES, Deployment, Json
-from subjects.ratelimiter.faults.fixing import open_link
+from operatorlab.subject import PROCESSES, Deployment, Json, MemberState
+from subjects.ratelimiter.faults.fixing import in_container, open_link
 from subjects.ratelimiter.faults.on_configuration import ConfigurationFault
 from subjects.ratelimiter.faults.on_process import StrayProcess
-from subjects.ratelimiter.members import REDIS
+from subjects.ratelimiter.members import NODES, REDIS
 
 CONNECTIONS = 4
 """Of a node that a crowd brings down: they serve 100 calls a second; if each call needs a new one first, 50."""
@@ -33,7 +33,7 @@ _WRITE = 'mkdir -p "${1%/*}" && printf %s "$2" >"$1"'
 class CrowdedNode(StrayProcess, ConfigurationFault):
     """A narrow node, and its clients."""
 
-    deployments = (PROCESSES,)  # clients in the container of a node would end whenever it does
+    found_within_s = 15.0  # the node is started anew, and clients come one after the other
     clients: ClassVar[int]
     every_s: ClassVar[float]
     asking: ClassVar[tuple[str, ...]] = ()  # what else the clients are told
@@ -45,9 +45,13 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
         return f"{self.target} has {few} connections to Redis (redis_connections), {PATH} away each way"
 
     @property
-    def program(self) -> str:
-        """The clients' program, in the lab's folder."""
-        return f"data/{self.target}/clients.py"
+    def beside(self) -> str:
+        """A node that they do not ask: in its container they outlive whatever becomes of the others."""
+        return next(node for node in NODES if node not in self.asked())
+
+    def program(self, deployment: Deployment) -> str:
+        """The clients' program, in the lab's folder or in a container, where only /tmp can be written."""
+        return f"data/{self.target}/clients.py" if deployment.kind == PROCESSES else f"/tmp/of-{self.target}.py"  # noqa: S108
 
     def asked(self) -> tuple[str, ...]:
         """The nodes that a client asks, each if those before it fail."""
@@ -57,13 +61,14 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
         """The clients, as one process."""
         nodes = ("{}:{}".format(*deployment.inside(node)) for node in self.asked())
         options = ("--clients", str(self.clients), "--every", f"{self.every_s:g}", *self.asking)
-        return (sys.executable, self.program, *nodes, *options)
+        python = sys.executable if deployment.kind == PROCESSES else "python3"
+        return (python, self.program(deployment), *nodes, *options)
 
     async def inject(self, deployment: Deployment) -> Mapping[str, Json]:
         """Narrow the node and its path, then let the clients come."""
         memo = await super().inject(deployment)
         await deployment.delay(self.target, REDIS, _DELAY_S)
-        await deployment.run(self.target, "sh", "-c", _WRITE, "sh", self.program, _PROGRAM.read_text())
+        await deployment.run(self.beside, "sh", "-c", _WRITE, "sh", self.program(deployment), _PROGRAM.read_text())
         await self.begin(deployment)
         return memo
 
@@ -75,14 +80,18 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Send the clients away, then make the path short and the node wide again."""
         await self.end(deployment)
-        await deployment.run(self.target, "rm", "-f", self.program)
+        if deployment.kind == PROCESSES or await deployment.state(self.beside) is MemberState.RUNNING:
+            await deployment.run(
+                self.beside, "rm", "-f", self.program(deployment)
+            )  # what lay in a container went with it
         await deployment.mend(self.target, REDIS)
         await super().heal(deployment, memo)
 
     def fix(self, deployment: Deployment) -> tuple[str, ...]:
         """The same: without its clients, the node is well at once."""
-        away = f"{self.ending(deployment)} && rm {self.program}"
-        return (away, open_link(deployment, self.target), *super().fix(deployment))
+        program = self.program(deployment)
+        gone = f"rm {program}" if deployment.kind == PROCESSES else in_container(self.beside, "rm", program)
+        return (f"{self.ending(deployment)} && {gone}", open_link(deployment, self.target), *super().fix(deployment))
 
 
 class NarrowNode(CrowdedNode):

@@ -24,7 +24,12 @@ _END = f"for one in $({_FIND}); do kill -KILL $one; done"
 
 
 class StrayProcess(MemberFault):
-    """A fault with a process beside its target that nobody asked for, and that does not end by itself."""
+    """A fault with a process that nobody asked for, and that does not end by itself."""
+
+    @property
+    def beside(self) -> str:
+        """The member that it runs beside: in its container, if it has one."""
+        return self.target
 
     @abstractmethod
     def line(self, deployment: Deployment) -> tuple[str, ...]:
@@ -32,7 +37,7 @@ class StrayProcess(MemberFault):
 
     async def begin(self, deployment: Deployment) -> None:
         """Start it, leave it running, and wait until it is what it will be. StartFailed if it does not stay."""
-        await deployment.run(self.target, "sh", "-c", _LEAVE, "sh", *self.line(deployment))
+        await deployment.run(self.beside, "sh", "-c", _LEAVE, "sh", *self.line(deployment))
         try:
             async with asyncio.timeout(_BEGUN_WITHIN_S):
                 while not await self.runs(deployment):  # a shell first becomes setsid, and that the client
@@ -41,21 +46,21 @@ class StrayProcess(MemberFault):
             raise StartFailed(f"the client of {self.name} did not start, or ended at once") from None
 
     async def runs(self, deployment: Deployment) -> bool:
-        """Whether it is there. Where its target is a container that does not run, nothing is in it."""
-        if deployment.kind != PROCESSES and await deployment.state(self.target) is not MemberState.RUNNING:
+        """Whether it is there. In a container that does not run, nothing is."""
+        if deployment.kind != PROCESSES and await deployment.state(self.beside) is not MemberState.RUNNING:
             return False
-        _, found = await deployment.run(self.target, "sh", "-c", _FIND, "sh", " ".join(self.line(deployment)))
+        _, found = await deployment.run(self.beside, "sh", "-c", _FIND, "sh", " ".join(self.line(deployment)))
         return bool(found.strip())
 
     async def end(self, deployment: Deployment) -> None:
         """End it, however its target is; it does not end what is not there."""
-        if deployment.kind != PROCESSES and await deployment.state(self.target) is not MemberState.RUNNING:
+        if deployment.kind != PROCESSES and await deployment.state(self.beside) is not MemberState.RUNNING:
             return
-        await deployment.run(self.target, "sh", "-c", _END, "sh", " ".join(self.line(deployment)))
+        await deployment.run(self.beside, "sh", "-c", _END, "sh", " ".join(self.line(deployment)))
 
     def ending(self, deployment: Deployment) -> str:
         """The command by which an operator ends it."""
         line = " ".join(self.line(deployment))
         if deployment.kind == PROCESSES:
             return f"pkill -KILL -x -f {shlex.quote(re.escape(line))}"
-        return in_container(self.target, "sh", "-c", _END, "sh", line)
+        return in_container(self.beside, "sh", "-c", _END, "sh", line)
