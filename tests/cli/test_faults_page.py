@@ -40,4 +40,4 @@ def test_the_list_has_composites_and_controls_after_the_singles():
     assert half["deployments"] == ["processes", "compose"]
     assert half["targets"] == ["node_bad_window on node-1", "node_bad_window on node-2"]
     assert half["expected"] == ["ghost_allowing/canary"]
-    assert next(one for one in told if one["name"] == "retry_storm")["deployments"] == ["processes"]
+    assert next(one for one in told if one["name"] == "self_healing_crash")["deployments"] == ["processes"]

@@ -51,10 +51,14 @@ def test_a_composite_exists_where_all_of_its_parts_do():
     assert deployments(made(CRASH, WATCHED)) == (PROCESSES,)
     assert deployments(made(FULL)) == (COMPOSE,)
     assert deployments(made(FULL, WATCHED)) == ()
-    assert find_composite(RateLimiter(), "retry_storm", deployment=PROCESSES) is not None
     assert find_composite(RateLimiter(), "node_crash") is None
+
+    class Own(RateLimiter):
+        composites = (made(CRASH, WATCHED),)
+
+    assert find_composite(Own(), "made", deployment=PROCESSES) is not None
     with pytest.raises(UnknownName, match="composite of a lab of compose"):
-        find_composite(RateLimiter(), "retry_storm", deployment=COMPOSE)
+        find_composite(Own(), "made", deployment=COMPOSE)
 
 
 def test_what_stays_is_what_has_no_end():
