@@ -168,6 +168,13 @@ async def test_looks_never_overlap_even_when_the_observer_ignores_its_cancellati
     pytest.fail("it never saw again")
 
 
+async def forsaken_look():
+    """Wait until the look that was left behind has ended: before the event loop does."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    assert others, "none was left behind"
+    await asyncio.wait(others, timeout=5.0)
+
+
 async def test_an_observer_that_will_not_end_does_not_keep_the_monitor(watch, files):
     monitor = watch()
     async with running(monitor) as task:
@@ -179,7 +186,7 @@ async def test_an_observer_that_will_not_end_does_not_keep_the_monitor(watch, fi
         await asyncio.wait({task})
         assert asyncio.get_running_loop().time() - began < 1
     (files.root / "stubborn").unlink()
-    await asyncio.sleep(0.05)  # let the forsaken look end before the loop does
+    await forsaken_look()
 
 
 async def test_part_blindness_closes_nothing_of_that_part(watch, files):
@@ -311,7 +318,7 @@ async def test_the_end_is_recorded_even_if_it_is_cancelled_twice(watch, store, f
         task.cancel()
     (files.root / "stubborn").unlink()
     assert [p["how"] for p in events(store, "monitor.stopped")] == ["stopped"]
-    await asyncio.sleep(0.05)  # let the forsaken look end before the loop does
+    await forsaken_look()
 
 
 async def test_what_cannot_be_recorded_ends_the_monitor(watch, files, store):

@@ -67,11 +67,11 @@ class RateLimiterObserver:
             asked = looking.create_task(self._look_at_redis())
             totals = Totals(self._redis, asked, self._deadlines.totals)
             told: list[_Told] = []
-            before: list[Begun] = []
+            asked_before: list[Begun] = []
             for some in (*_batches(self._nodes), ()):  # the next are asked before those before them are waited for
                 begun = [self._asking.begin(node, shares[node.name], totals) for node in some]
-                told += await self._answers(before, totals, looking)
-                before = begun
+                told += await self._answers(asked_before, totals, looking)
+                asked_before = begun
         answers = {name: one if isinstance(one, NodeAnswers) else one.result() for name, one in told}
         seen = Answers(answers, asked.result(), totals.after)
         members, end = seen.members(), self._clock.now()
