@@ -35,8 +35,10 @@ HANDED_OVER = {
     "redis_slow_script": False,
     "registry_ghost": False,
 }
-# Of lost packets the runbook sees sometimes one thing, sometimes another: not tried here.
-REPAIRED = sorted(set(FAULTS) - {"redis_loss"} - set(HANDED_OVER))
+# Of lost packets the runbook sees sometimes one thing, sometimes another. The clients of the other two it leaves, and
+# on a busy machine a node that is wide again may be late for them all the same. Not tried here.
+UNSURE = {"redis_loss", "hot_key", "thundering_herd"}
+REPAIRED = sorted(set(FAULTS) - UNSURE - set(HANDED_OVER))
 AT_ONCE = (
     "node_crash",
     "node_crash_loop",
