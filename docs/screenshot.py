@@ -73,8 +73,11 @@ def run_all(page: Page) -> None:
 
 
 def saved_result(notebook: Path) -> dict[str, object] | None:
-    """What the last cell of the saved notebook recorded."""
-    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    """What the last cell of the saved notebook recorded; None also while it is being written."""
+    try:
+        cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    except json.JSONDecodeError:
+        return None
     found = [out["data"][RESULT] for out in cells[-1]["outputs"] if RESULT in out.get("data", {})]
     return found[-1] if found else None
 

@@ -25,6 +25,7 @@ class Course:
     last: Picture = field(default_factory=Picture)
     found: dict[tuple[Remedy, str], Trouble] = field(default_factory=dict)
     tried: set[tuple[Remedy, str]] = field(default_factory=set)
+    worked: set[tuple[Remedy, str]] = field(default_factory=set)
     changed: list[str] = field(default_factory=list)
     left: tuple[Trouble, ...] = ()
     logs: dict[str, str] = field(default_factory=dict)  # the last complaint in a process' log

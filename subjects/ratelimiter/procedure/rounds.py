@@ -53,21 +53,23 @@ def _to_do(course: Course, ways: Ways) -> list[Trouble]:
     """What can be tried now: each remedy once, and where it did not last the next one, if there is such a thing."""
     to_do = []
     for trouble in course.left:
-        again = replace(trouble, remedy=_NEXT.get(trouble.remedy, trouble.remedy))
-        untried = (one for one in (trouble, again) if one.fingerprint not in course.tried)
-        following = next(untried, None)
-        if following and following.remedy in ways.commands:
+        following = trouble
+        if trouble.fingerprint in course.worked:  # one that was refused, as to who may only look, has no next
+            following = replace(trouble, remedy=_NEXT.get(trouble.remedy, trouble.remedy))
+        if following.fingerprint not in course.tried and following.remedy in ways.commands:
             to_do.append(following)
     return to_do[:_REPAIRS_A_ROUND]
 
 
 def _repair_all(to_do: list[Trouble], course: Course, ways: Ways) -> Generator[Step, Printed, None]:
+    before = len(course.changed)
     for trouble in to_do:
         course.tried.add(trouble.fingerprint)
         changed = yield from repair(trouble, course.last, ways)
         if changed:
             course.changed.append(changed)
-    if course.last.nodes:
+            course.worked.add(trouble.fingerprint)
+    if course.last.nodes and len(course.changed) > before:
         yield _settled(course.last)
 
 

@@ -168,6 +168,19 @@ def test_what_was_started_and_has_ended_again_gets_a_container_as_it_is_declared
     assert said.outcome == "escalated"
 
 
+def test_what_may_not_be_started_is_not_made_anew_either_and_nothing_is_waited_for():
+    ended = _WELL.replace("p_node-1_1 running exit=0", "p_node-1_1 exited exit=137")
+
+    def refused(_, command):
+        if "start p_node-1" in command:
+            return Printed(1, "Error response from daemon: refused: this lab may be looked at, not changed")
+        return Printed(0, ended if "=== containers" in command else "")
+
+    commands, said = _play(ended, refused)
+    assert not [command for command in commands if "--force-recreate" in command or "seq 20" in command]
+    assert said.outcome == "escalated"
+
+
 def test_only_what_redis_did_not_write_may_be_removed():
     own = ("dump.rdb", "temp-12.rdb", "appendonlydir/appendonly.aof.3.incr.aof", "appendonlydir/temp-rewriteaof-9.aof")
     foreign = ("/data/.ballast", "/data/appendonlydir/fill", "/data/dump.rdb.old")
