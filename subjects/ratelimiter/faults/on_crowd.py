@@ -80,10 +80,9 @@ class CrowdedNode(StrayProcess, ConfigurationFault):
     async def heal(self, deployment: Deployment, memo: Mapping[str, Json]) -> None:
         """Send the clients away, then make the path short and the node wide again."""
         await self.end(deployment)
+        # What lay in a container that does not run went with it.
         if deployment.kind == PROCESSES or await deployment.state(self.beside) is MemberState.RUNNING:
-            await deployment.run(
-                self.beside, "rm", "-f", self.program(deployment)
-            )  # what lay in a container went with it
+            await deployment.run(self.beside, "rm", "-f", self.program(deployment))
         await deployment.mend(self.target, REDIS)
         await super().heal(deployment, memo)
 
