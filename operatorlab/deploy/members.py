@@ -50,12 +50,7 @@ class Members:
             await self.resume(member)
         elif state is MemberState.STOPPED:
             await self._make_room(member)
-            try:
-                await self.start_processes({member: member})
-            except Grabbed as grabbed:
-                raise StartFailed(
-                    str(grabbed), next_step=f"see who has it: ss -ltnp 'sport = :{grabbed.port}'"
-                ) from None
+            await self.start_processes({member: member})
 
     async def stop(self, member: str) -> None:
         """Ask it to end (SIGTERM), and make it (SIGKILL) after three seconds. A stopped one stays stopped."""
@@ -118,7 +113,10 @@ class Members:
         return MemberState.STOPPED if status in (psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE) else MemberState.RUNNING
 
     async def start_processes(self, listens: Mapping[str, str | None]) -> None:
-        """Start processes side by side and wait for each until the port it listens on, if any, accepts."""
+        """Start processes side by side and wait for each until the port it listens on, if any, accepts.
+
+        StartFailed if one does not; as Grabbed, if something else listens there.
+        """
         for name in listens:
             await self._launch(name)
         for name, port in listens.items():

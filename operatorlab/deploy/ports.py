@@ -11,7 +11,7 @@ import socket
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from operatorlab.errors import BadParameter, EnvironmentTrouble, PortTaken, UnknownName
+from operatorlab.errors import BadParameter, EnvironmentTrouble, PortTaken, StartFailed, UnknownName
 
 LOOPBACK = "127.0.0.1"
 _LOWEST = 10_000
@@ -19,11 +19,13 @@ _RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _TRIES = 500
 
 
-class Grabbed(Exception):
-    """Between release and start, something else took the port `port` that was meant for `name`."""
+class Grabbed(StartFailed):
+    """Something else listens on the port `port` that is meant for `name`."""
 
     def __init__(self, name: str, port: int) -> None:
-        super().__init__(f"port {port} ({name}) is held by something else")
+        super().__init__(
+            f"port {port} ({name}) is held by something else", next_step=f"see who has it: ss -ltnp 'sport = :{port}'"
+        )
         self.name, self.port = name, port
 
 

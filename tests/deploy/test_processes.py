@@ -134,6 +134,23 @@ async def test_mend_brings_back_a_link_that_an_operator_broke(lab: ProcessDeploy
     assert (await get(lab, "front", "/read"))[0] == 200
 
 
+async def test_mend_tells_who_has_the_port_of_a_link(lab: ProcessDeployment, get: Get):
+    port = lab.record.ports["front-store"]
+    thief = f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(600)"
+    async with lab.sandbox(lab.folder / "audit.db") as sandbox:
+        stolen = await sandbox.exec(
+            f'supervisorctl stop link-front && {{ python3 -c "{thief}" & }} && '
+            f"until ss -Hltn | grep -q :{port}; do sleep 0.05; done",
+            30,
+        )
+        assert stolen.exit_code == 0, stolen
+        with pytest.raises(StartFailed, match=rf"port {port} \(front-store\) is held by something else(.|\n)*ss -ltnp"):
+            await lab.mend("front", "store")
+        await sandbox.exec("pkill -f socket.create_server", 30)
+    await lab.mend("front", "store")
+    assert (await get(lab, "front", "/read"))[0] == 200
+
+
 async def test_any_process_can_attach(lab: ProcessDeployment):
     code = f"""if True:
         import asyncio
