@@ -23,9 +23,7 @@ class Grabbed(StartFailed):
     """Something else listens on the port `port` that is meant for `name`."""
 
     def __init__(self, name: str, port: int) -> None:
-        super().__init__(
-            f"port {port} ({name}) is held by something else", next_step=f"see who has it: ss -ltnp 'sport = :{port}'"
-        )
+        super().__init__(f"port {port} ({name}) is held by something else", next_step=_who_has(port))
         self.name, self.port = name, port
 
 
@@ -81,8 +79,12 @@ def port_taken(name: str, port: int) -> PortTaken:
     return PortTaken(
         f"port {port}, asked for as {name!r}, is in use on {LOOPBACK}",
         cause="another program, or another lab, listens there",
-        next_step=f"choose another port, or see who has it: ss -ltnp 'sport = :{port}'",
+        next_step=f"choose another port, or {_who_has(port)}",
     )
+
+
+def _who_has(port: int) -> str:
+    return f"see who has it: ss -ltnp 'sport = :{port}'"
 
 
 def _hold_wanted(name: str, port: int) -> socket.socket:
